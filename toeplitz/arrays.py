@@ -1,0 +1,119 @@
+"""numpy or cupy arrays: which library they belong to, which dtypes can be computed with."""
+
+import sys
+from math import prod
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
+DType: TypeAlias = np.dtype[Any]
+
+
+def namespace(*arrays: Array) -> Any:
+    """The module numpy or cupy that the arrays belong to; cupy is looked at only if imported."""
+    return _cupy() if any(_on_device(array) for array in arrays) else np
+
+
+def sparse_namespace(array: Array) -> ModuleType:
+    """scipy.sparse, or cupyx.scipy.sparse for a cupy array."""
+    if _on_device(array):
+        import cupyx.scipy.sparse as device_sparse  # cupy is an extra
+
+        return device_sparse  # type: ignore[no-any-return]  # cupyx has no types
+    import scipy.sparse
+
+    return scipy.sparse
+
+
+def _cupy() -> ModuleType:
+    return sys.modules["cupy"]
+
+
+def _on_device(array: Array) -> bool:
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(array, cupy.ndarray)
+
+
+def together(**arrays: Any) -> list[Array]:
+    """The arguments as arrays of one library with numeric dtypes; None stays None."""
+    xp = namespace(*arrays.values())
+    result: list[Array] = []
+    for name, value in arrays.items():
+        if value is None:
+            result.append(None)
+            continue
+        if xp is not np and not _on_device(value):
+            raise ValueError(
+                f"{name} is in host memory and another argument on the GPU: "
+                f"move it with cupy.asarray({name})"
+            )
+        array = value if xp is not np else np.asarray(value)
+        numeric(name, array.dtype)
+        result.append(array)
+    return result
+
+
+def numeric(name: str, dtype: DType) -> None:
+    """Refuse what is not a number."""
+    if dtype == np.bool_:
+        raise TypeError(f"{name} must hold numbers, got bool: convert it with {name}.astype(int)")
+    if dtype.kind == "O":
+        raise TypeError(f"{name} must hold numbers, got Python objects: symbolic() takes letters")
+    if dtype.kind not in "iufc" and not is_half(dtype):
+        raise TypeError(f"{name} must hold numbers, got dtype {dtype}")
+
+
+def is_half(dtype: DType) -> bool:
+    """Whether a dtype is a float of two bytes or less (float16, bfloat16, the float8 family)."""
+    if dtype.kind == "f":
+        return dtype.itemsize < 4
+    return dtype.kind == "V" and dtype.name.startswith(("bfloat16", "float8", "float6", "float4"))
+
+
+def working(dtype: DType) -> DType:
+    """The dtype that sums are accumulated in: float32 for halves, else the dtype itself."""
+    return np.dtype(np.float32) if is_half(dtype) else dtype
+
+
+def shaped(name: str, array: Array, expected: tuple[int, ...], meaning: str) -> None:
+    """Refuse an array of another shape."""
+    if array.shape != expected:
+        raise ValueError(f"{name} must have {meaning} {expected}, got {array.shape}")
+
+
+def batched(name: str, array: Array, item: tuple[int, ...]) -> Array:
+    """The array as (N, *item); one without the batch axis gets N = 1."""
+    if array.shape == item:
+        return array[None]
+    if array.ndim != len(item) + 1 or array.shape[1:] != item:
+        spelled = ", ".join(map(str, item))
+        raise ValueError(f"{name} must have shape (N, {spelled}) or {item}, got {array.shape}")
+    return array
+
+
+def flat(items: Array) -> Array:
+    """Each item as one row: (N, size)."""
+    return items.reshape(len(items), prod(items.shape[1:]))
+
+
+def same_batch(g: Array, x: Array, item_axes: int) -> None:
+    """Refuse an upstream gradient whose batch axis is not that of x."""
+    if g.shape[: g.ndim - item_axes] != x.shape[: x.ndim - item_axes]:
+        raise ValueError(f"g and x must have the same batch axis: got g {g.shape} and x {x.shape}")
+
+
+def storable(name: str, array: Array) -> None:
+    """Refuse a dtype that the sparse library does not hold."""
+    dtype = array.dtype
+    if is_half(dtype):
+        raise TypeError(
+            f"scipy.sparse holds no {dtype}: convert with {name}.astype(np.float32), "
+            f"or use apply, which sums in float32 and rounds once"
+        )
+    if _on_device(array) and dtype.char not in "fdFD":
+        raise TypeError(
+            f"cupyx.scipy.sparse holds no {dtype}: convert with {name}.astype(cupy.float64), "
+            f"which is exact for integers below 2**53"
+        )

@@ -1,0 +1,290 @@
+"""Conv: a convolution layer, its matrices, and what comes out of them."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from toeplitz import arguments, sparse
+from toeplitz.arrays import (
+    Array,
+    batched,
+    flat,
+    namespace,
+    shaped,
+    storable,
+    together,
+    working,
+)
+from toeplitz.axis import (
+    Factor,
+    Indices,
+    across,
+    channels,
+    channels_transposed,
+    diagonal,
+    stacked,
+)
+from toeplitz.bilinear import Bilinear
+from toeplitz.cost import Cost
+from toeplitz.geometry import Geometry
+from toeplitz.memory import fits
+from toeplitz.sparse import Sparse
+
+if TYPE_CHECKING:
+    import sympy
+    from scipy.sparse.linalg import LinearOperator
+
+LAYOUTS = ("channels_first", "channels_last")
+UNFOLDED = 1 << 25  # entries of U(x) that are held at a time
+
+
+class Triples(NamedTuple):
+    """Flat numbers, one of each per multiply-add: output o reads input i through weight k."""
+
+    output: Indices
+    input: Indices
+    weight: Indices
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Conv(Geometry, Bilinear):
+    """A convolution (cross-correlation, as in deep learning) of one geometry, any number of axes.
+
+    y[o, p] = b[o] + sum over i, t of w[o, i, t] * x[group(o) * C / G + i, p * stride +
+    t * dilation - before], with the padding mode saying what stands outside the input.
+    `Conv` holds no weights: it is hashable, and `eval(repr(conv)) == conv`.
+
+    input_shape: (C, *S), channels and spatial sizes of one item.
+    weight_shape: (O, C / groups, *K).
+    stride, dilation, input_dilation: an integer or one for each spatial axis. input_dilation
+        puts zeros between the inputs, before any padding (JAX's lhs_dilation).
+    padding: an integer, one for each axis, (before, after) pairs (negative ones crop), or
+        "valid" (none), "full", "same" (stride 1, as PyTorch), "same_upper" and "same_lower"
+        (ceil(N / stride) outputs, the odd one after or before; ONNX, TensorFlow).
+    groups: input and output channels are split into so many independent groups.
+    padding_mode: "zeros", "circular", "reflect" or "replicate".
+
+    Errors: TypeError, ValueError before any work.
+    Source: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
+
+    >>> import toeplitz
+    >>> conv = toeplitz.Conv((3, 32, 32), (10, 3, 5, 5), padding=2)
+    >>> conv.output_shape, conv.parameters, conv.macs, conv.triple_count
+    ((10, 32, 32), 760, 768000, 711480)
+    """
+
+    def matrix(self, w: Any, format: str = "csr", layout: str = "channels_first") -> Sparse:
+        """T(w), the sparse matrix with y.ravel() = T(w) @ x.ravel().
+
+        w: weights (O, C/G, *K), of a dtype that scipy.sparse holds. format: "csr", "csc", "coo",
+        "bsr" or "dense" (a plain array). layout: how x and y are flattened, "channels_first"
+        (C, *S) or "channels_last" (*S, C); there "bsr" has one block (O/G, C/G) for each tap
+        and position, in "channels_first" its blocks are single entries.
+
+        Returns an array (O * prod(P), C * prod(S)) of w's dtype, P being the output's spatial
+        sizes. The pattern depends on the geometry alone: zeros of w are stored. Where two taps
+        meet on one input their weights are added. For a cupy array w, an array of cupyx.
+
+        Errors: ValueError for a shape, format or layout; TypeError for a dtype; TooLarge (a
+        MemoryError and ValueError) where memory would not suffice.
+
+        >>> import numpy as np, toeplitz
+        >>> conv = toeplitz.Conv((1, 5), (1, 1, 3))
+        >>> conv.matrix(np.array([[[1, 2, 3]]])).toarray()
+        array([[1, 2, 3, 0, 0],
+               [0, 1, 2, 3, 0],
+               [0, 0, 1, 2, 3]])
+        """
+        (w,) = together(w=w)
+        shaped("w", w, self.weight_shape, "the weight shape")
+        storable("w", w)
+        format = arguments.choice("format", format, sparse.FORMATS)
+        last = arguments.choice("layout", layout, LAYOUTS) == "channels_last"
+        cost = self.cost(w.dtype)
+        fits(cost.bytes[format], w, f"the {format} matrix", self, "use operator(w)")
+
+        if format == "bsr" and last:
+            return self._blocks(w)
+        taps = w.reshape(prod(w.shape[:2]), *self.kernel_size)
+        spatial = self.transposed_factors if format == "csc" else self.forward_factors
+        lead = (channels_transposed if format == "csc" else channels)(
+            self.in_channels, self.out_channels, self.groups
+        )
+        if last:
+            taps = namespace(w).moveaxis(taps, 0, -1)
+        if format == "bsr":
+            taps = taps[..., None, None]
+        factors = (*spatial, lead) if last else (lead, *spatial)
+        return sparse.wrap(sparse.compressed(factors, taps), format)
+
+    def _blocks(self, w: Array) -> Sparse:
+        """T(w) in BSR and channels_last: block row (position, group), one block for each tap."""
+        xp = namespace(w)
+        blocks = w.reshape(self.groups, self.out_channels // self.groups, *w.shape[1:])
+        taps = xp.moveaxis(blocks, (1, 2), (-2, -1))
+        factors = (*self.forward_factors, diagonal(self.groups))
+        return sparse.wrap(sparse.compressed(factors, xp.moveaxis(taps, 0, -3)), "bsr")
+
+    def unfolded(self, x: Any) -> Sparse:
+        """U(x), the sparse matrix with y.ravel() = U(x) @ w.ravel(): im2col as a matrix.
+
+        x: (C, *S), or (N, C, *S) for all items below each other. Returns a CSR array
+        (N * O * prod(P), O * C/G * prod(K)) of x's dtype, with `U(x) @ w == T(w) @ x`.
+
+        >>> import numpy as np, toeplitz
+        >>> conv = toeplitz.Conv((1, 5), (1, 1, 3))
+        >>> conv.unfolded(np.arange(5).reshape(1, 5)).toarray()
+        array([[0, 1, 2],
+               [1, 2, 3],
+               [2, 3, 4]])
+        """
+        (x,) = together(x=x)
+        storable("x", x)
+        items = batched("x", x, self.input_shape)
+        lead = channels(self.in_channels, self.out_channels, self.groups)
+        # Here the channel's columns are weights and its values are inputs.
+        lead = Factor(lead.value.size, lead.value, lead.column, lead.count, repeats=True)
+        factors = (stacked(len(items)), lead, *self.weight_factors)
+        need = sparse.entries(factors) * (x.dtype.itemsize + 4)
+        fits(need, x, "unfolded(x)", self, "use patches(x), or fewer items")
+        return sparse.wrap(sparse.compressed(factors, items))
+
+    def _unfolded_groups(self, items: Array) -> Sparse:
+        """U(x) without its repetition over a group's output channels.
+
+        U(x) is block diagonal with the same block for each output channel of a group; this
+        matrix (G * N * prod(P), G * C/G * prod(K)) holds each block once.
+        """
+        width = self.weight_shape[1]
+        split = items.reshape(len(items), self.groups, width, *self.input_shape[1:])
+        values = namespace(items).moveaxis(split, 1, 0)
+        lead = (diagonal(self.groups), stacked(len(items)), across(width))
+        return sparse.wrap(sparse.compressed((*lead, *self.weight_factors), values))
+
+    def unfolding(self, dtype: Any = np.float64) -> Sparse:
+        """E, the 0/1 matrix with patches = E @ x; its transpose folds patches back.
+
+        Returns a CSR array (C * prod(K) * prod(P), C * prod(S)). Rows are ordered (channel,
+        taps, positions) as the rows of PyTorch's unfold. With W the weights as a (block)
+        matrix, T(w) = (W ⊗ I) E.
+
+        >>> import toeplitz
+        >>> toeplitz.Conv((1, 3), (1, 1, 2)).unfolding(int).toarray()
+        array([[1, 0, 0],
+               [0, 1, 0],
+               [0, 1, 0],
+               [0, 0, 1]])
+        """
+        return self._unfolding(np.ones((), dtype))
+
+    def _unfolding(self, one: Array) -> Sparse:
+        xp = namespace(one)
+        storable("dtype", one)
+        factors = (diagonal(self.in_channels), patch_factor(self, taps_first=True))
+        return sparse.wrap(sparse.compressed(factors, xp.full((self.in_channels, 1), one)))
+
+    def patches(self, x: Any) -> Array:
+        """E @ x as PyTorch's unfold gives it: (N, C * prod(K), prod(P)), or without N."""
+        (x,) = together(x=x)
+        items = batched("x", x, self.input_shape)
+        exact = items.astype(working(x.dtype), copy=False)
+        matrix = self._unfolding(namespace(x).ones((), exact.dtype))
+        seen = sparse.times(matrix, flat(exact)).astype(x.dtype, copy=False)
+        rows = self.in_channels * prod(self.kernel_size)
+        patches = seen.reshape(len(items), rows, prod(self.output_shape[1:]))
+        return patches if items is x else patches[0]
+
+    def fold(self, patches: Any) -> Array:
+        """Eᵀ @ patches: each patch added where it came from; (N, C, *S), or without N."""
+        (patches,) = together(patches=patches)
+        shape = (self.in_channels * prod(self.kernel_size), prod(self.output_shape[1:]))
+        items = batched("patches", patches, shape)
+        exact = items.astype(working(patches.dtype), copy=False)
+        matrix = self._unfolding(namespace(patches).ones((), exact.dtype))
+        folded = sparse.times(matrix.T, flat(exact))
+        x = folded.astype(patches.dtype, copy=False).reshape(len(items), *self.input_shape)
+        return x if items is patches else x[0]
+
+    def triples(self) -> Triples:
+        """All (output, input, weight) triples as flat numbers, ordered by output, then weight.
+
+        >>> import toeplitz
+        >>> conv = toeplitz.Conv((1, 3), (1, 1, 3), padding=1)
+        >>> list(zip(*(column.tolist() for column in conv.triples())))
+        [(0, 0, 1), (0, 1, 2), (1, 0, 0), (1, 1, 1), (1, 2, 2), (2, 1, 0), (2, 2, 1)]
+        """
+        fits(24 * self.triple_count, None, "triples()", self, "use operator(w)")
+        numbers = np.arange(prod(self.input_shape)).reshape(self.input_shape)
+        table = self.unfolded(numbers)
+        output = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
+        return Triples(output, table.data.astype(np.intp), table.indices.astype(np.intp))
+
+    def weight_gradient(self, g: Array, x: Array) -> Array:
+        """U(x)ᴴ g, summed over the items of checked arrays g (N, *output) and x (N, *input)."""
+        xp = namespace(x)
+        height = self.out_channels // self.groups
+        per_item = max(1, self.triple_count // self.out_channels * self.groups)
+        step = max(1, UNFOLDED // per_item)
+        total = xp.zeros(self.weight_shape, np.result_type(g.dtype, x.dtype))
+        for first in range(0, len(x), step):
+            some = g[first : first + step]
+            unfolded = self._unfolded_groups(x[first : first + step])
+            # (N, G, O/G, P) -> (O/G, G * N * P): one row for each output channel of a group.
+            split = some.reshape(len(some), self.groups, height, prod(self.output_shape[1:]))
+            grad = sparse.adjoint_times(unfolded, flat(split.transpose(2, 1, 0, 3)))
+            grouped = grad.reshape(height, self.groups, *self.weight_shape[1:])
+            total += xp.moveaxis(grouped, 1, 0).reshape(self.weight_shape)
+        return total
+
+    def operator(self, w: Any) -> "LinearOperator":
+        """T(w) as a LinearOperator: the same products, the matrix never built.
+
+        Its products go through (W ⊗ I) E, a block of output positions at a time.
+
+        >>> import numpy as np, toeplitz
+        >>> conv = toeplitz.Conv((1, 5), (1, 1, 3))
+        >>> T = conv.operator(np.array([[[1.0, 2.0, 3.0]]]))
+        >>> T @ np.arange(5.0), T.T @ np.ones(3)
+        (array([ 8., 14., 20.]), array([1., 3., 6., 5., 3.]))
+        """
+        from toeplitz.operators import operator  # scipy.sparse.linalg is slow to import
+
+        (w,) = together(w=w)
+        shaped("w", w, self.weight_shape, "the weight shape")
+        storable("w", w)
+        return operator(self, w)
+
+    def cost(self, dtype: Any = np.float32) -> Cost:
+        """Stored entries and bytes of T(w) in each format, before anything is built."""
+        return Cost.of(self, np.dtype(dtype))
+
+    def symbolic(self) -> "sympy.ImmutableSparseMatrix":
+        """T(w) in letters: a, b, c … for up to 26 taps of one channel, else w_{o,i,k}."""
+        from toeplitz.symbolic import matrix  # sympy is slow to import
+
+        return matrix(self)
+
+    def latex(self) -> str:
+        """symbolic() as LaTeX, each tap in its own colour (needs the xcolor package)."""
+        from toeplitz.symbolic import latex  # sympy is slow to import
+
+        return latex(self)
+
+
+def patch_factor(geometry: Geometry, taps_first: bool) -> Factor:
+    """E for one channel: row (taps, positions) or (positions, taps) holds 1 at the input read."""
+    axes = geometry.ndim
+    flat: Indices = np.zeros((), np.intp)
+    inside: Indices = np.ones((), np.bool_)
+    for position, (axis, source) in enumerate(zip(geometry.axes, geometry.sources, strict=True)):
+        grid = [1] * (2 * axes)
+        grid[position], grid[axes + position] = source.shape
+        flat = flat * axis.size + source.reshape(grid)
+        inside = inside & (source >= 0).reshape(grid)
+    if taps_first:
+        flat, inside = (a.transpose(*range(axes, 2 * axes), *range(axes)) for a in (flat, inside))
+    columns = prod(geometry.input_shape[1:])
+    column = np.where(inside, flat, 0).reshape(-1, 1)
+    return Factor(columns, column, np.zeros_like(column), inside.ravel().astype(np.intp))

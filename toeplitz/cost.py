@@ -1,0 +1,55 @@
+"""What a matrix would cost, known from the axis tables before it is built."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from toeplitz.geometry import Geometry
+from toeplitz.memory import readable
+from toeplitz.sparse import index_dtype
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Stored entries of T(w) and the bytes of its arrays in each format, of a dtype."""
+
+    shape: tuple[int, int]
+    nnz: int
+    dtype: np.dtype[Any]
+    bytes: dict[str, int]
+
+    @classmethod
+    def of(cls, geometry: Geometry, dtype: np.dtype[Any]) -> "Cost":
+        shape = (prod(geometry.output_shape), prod(geometry.input_shape))
+        pairs = prod(factor.entries for factor in geometry.forward_factors)
+        nnz = geometry.out_channels * geometry.weight_shape[1] * pairs
+        value = dtype.itemsize
+        index = index_dtype(nnz, *shape).itemsize
+        block = geometry.out_channels // geometry.groups * geometry.weight_shape[1]
+        windows = prod(geometry.output_shape[1:]) * prod(geometry.kernel_size)
+        sizes = {
+            "csr": nnz * (value + index) + (shape[0] + 1) * index,
+            "csc": nnz * (value + index) + (shape[1] + 1) * index,
+            "coo": nnz * (value + 2 * index),
+            "bsr": nnz * value
+            + (nnz // max(block, 1)) * index
+            + (prod(geometry.output_shape[1:]) * geometry.groups + 1) * index,
+            "dense": shape[0] * shape[1] * value,
+            "operator": prod(geometry.weight_shape) * value + windows * (value + 4),
+        }
+        return cls(shape, nnz, dtype, sizes)
+
+    def transposed(self) -> "Cost":
+        """The cost of the transpose: rows and columns change places."""
+        mirrored = {"csr": "csc", "csc": "csr"}
+        sizes = {mirrored.get(name, name): size for name, size in self.bytes.items()}
+        return Cost(self.shape[::-1], self.nnz, self.dtype, sizes)
+
+    def __str__(self) -> str:
+        width = max(map(len, self.bytes))
+        rows = [f"  {name:<{width}}  {readable(size)}" for name, size in self.bytes.items()]
+        return "\n".join(
+            [f"{self.shape[0]} x {self.shape[1]}, {self.nnz} stored entries, {self.dtype}", *rows]
+        )
