@@ -1,8 +1,34 @@
 """Convolutions and the other layers of a convolutional network as explicit sparse matrices."""
 
+from toeplitz import functional
 from toeplitz.affine import Affine
+from toeplitz.avg_pool import AdaptiveAvgPool, AvgPool, GlobalAvgPool
+from toeplitz.batch_norm import BatchNorm
 from toeplitz.conv import Conv, Triples
 from toeplitz.conv_transpose import ConvTranspose
+from toeplitz.cost import Cost
+from toeplitz.layers import Flatten, Linear, Pad, ReLU
+from toeplitz.max_pool import AdaptiveMaxPool, GlobalMaxPool, MaxPool
+from toeplitz.memory import TooLarge
 
-__all__ = ["Affine", "Conv", "ConvTranspose", "Triples"]
 __version__ = "0.1.0"
+__all__ = [
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "Affine",
+    "AvgPool",
+    "BatchNorm",
+    "Conv",
+    "ConvTranspose",
+    "Cost",
+    "Flatten",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "Linear",
+    "MaxPool",
+    "Pad",
+    "ReLU",
+    "TooLarge",
+    "Triples",
+    "functional",
+]

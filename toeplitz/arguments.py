@@ -111,6 +111,13 @@ def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return value
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False, nothing that merely counts as such."""
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def divides(groups: int, channels: int, which: str) -> None:
     """Refuse groups that do not divide the channels."""
     if channels % groups:

@@ -204,3 +204,10 @@ def across(size: int) -> Factor:
     """One row of `size` columns, column j holding value j."""
     index = np.arange(size)[None, :]
     return Factor(size, index, index, np.full(1, size), repeats=True)
+
+
+def dense(size: int) -> Factor:
+    """All entries of a square: row i holds value i * size + j in column j."""
+    column = np.tile(np.arange(size), (size, 1))
+    value = np.arange(size * size).reshape(size, size)
+    return Factor(size, column, value, np.full(size, size), repeats=True)

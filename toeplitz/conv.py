@@ -261,13 +261,28 @@ class Conv(Geometry, Bilinear):
         return Cost.of(self, np.dtype(dtype))
 
     def symbolic(self) -> "sympy.ImmutableSparseMatrix":
-        """T(w) in letters: a, b, c … for up to 26 taps of one channel, else w_{o,i,k}."""
+        """T(w) in letters: a, b, c … for up to 26 taps of one channel, else w_{o,i,k}.
+
+        More in letters, the input, the product and the formulas, stands in `toeplitz.symbolic`.
+
+        >>> import toeplitz
+        >>> toeplitz.Conv((1, 7), (1, 1, 3), stride=2).symbolic()
+        Matrix([
+        [a, b, c, 0, 0, 0, 0],
+        [0, 0, a, b, c, 0, 0],
+        [0, 0, 0, 0, a, b, c]])
+        """
         from toeplitz.symbolic import matrix  # sympy is slow to import
 
         return matrix(self)
 
     def latex(self) -> str:
-        """symbolic() as LaTeX, each tap in its own colour (needs the xcolor package)."""
+        r"""symbolic() as LaTeX, each tap in its own colour (needs the xcolor package).
+
+        >>> import toeplitz
+        >>> print(toeplitz.Conv((1, 2), (1, 1, 2)).latex())
+        \left[\begin{matrix}\textcolor{blue}{a} & \textcolor{red}{b}\end{matrix}\right]
+        """
         from toeplitz.symbolic import latex  # sympy is slow to import
 
         return latex(self)

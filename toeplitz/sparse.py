@@ -188,15 +188,15 @@ def expand(
     ):
         if filled is not None or not factor.full:
             inner = xp.ones(column.shape, np.bool_) if filled is None else filled
-            filled = _outer(xp.logical_and, xp.asarray(factor.filled()), inner)
-        column = _outer(xp.add, xp.asarray((factor.column * column_step).astype(index)), column)
-        value = _outer(xp.add, xp.asarray(factor.value * value_step), value)
+            filled = outer(xp.logical_and, xp.asarray(factor.filled()), inner)
+        column = outer(xp.add, xp.asarray((factor.column * column_step).astype(index)), column)
+        value = outer(xp.add, xp.asarray(factor.value * value_step), value)
     if filled is None:
         return column.ravel(), value.ravel()
     return column[filled], value[filled]
 
 
-def _outer(combine: Any, left: Array, right: Array) -> Array:
+def outer(combine: Any, left: Array, right: Array) -> Array:
     """Tables (rows, width) combined as in a Kronecker product."""
     grid = combine(left[:, None, :, None], right[None, :, None, :])
     return grid.reshape(left.shape[0] * right.shape[0], left.shape[1] * right.shape[1])
