@@ -7,9 +7,10 @@ from toeplitz.batch_norm import BatchNorm
 from toeplitz.conv import Conv, Triples
 from toeplitz.conv_transpose import ConvTranspose
 from toeplitz.cost import Cost
-from toeplitz.layers import Flatten, Linear, Pad, ReLU
+from toeplitz.layers import Flatten, Linear, ReLU
 from toeplitz.max_pool import AdaptiveMaxPool, GlobalMaxPool, MaxPool
 from toeplitz.memory import TooLarge
+from toeplitz.padding import Pad
 
 __version__ = "0.1.0"
 __all__ = [

@@ -55,6 +55,5 @@ def repeated(matrix: Sparse, times: int | None) -> Sparse:
     library = sparse_namespace(matrix.data)
     if times == 0:
         return library.csr_array((0, 0), dtype=matrix.dtype)
-    return library.csr_array(library.kron(library.eye_array(times, dtype=matrix.dtype)
-        if hasattr(library, "eye_array") else library.identity(times, matrix.dtype),
-        matrix, format="csr"))  # fmt: skip
+    eye = library.eye_array(times, dtype=matrix.dtype)
+    return library.csr_array(library.kron(eye, matrix, format="csr"))

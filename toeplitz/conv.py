@@ -28,7 +28,7 @@ from toeplitz.axis import (
 )
 from toeplitz.bilinear import Bilinear
 from toeplitz.cost import Cost
-from toeplitz.geometry import Geometry
+from toeplitz.geometry import Geometry, patch_factor
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 
@@ -286,20 +286,3 @@ class Conv(Geometry, Bilinear):
         from toeplitz.symbolic import latex  # sympy is slow to import
 
         return latex(self)
-
-
-def patch_factor(geometry: Geometry, taps_first: bool) -> Factor:
-    """E for one channel: row (taps, positions) or (positions, taps) holds 1 at the input read."""
-    axes = geometry.ndim
-    flat: Indices = np.zeros((), np.intp)
-    inside: Indices = np.ones((), np.bool_)
-    for position, (axis, source) in enumerate(zip(geometry.axes, geometry.sources, strict=True)):
-        grid = [1] * (2 * axes)
-        grid[position], grid[axes + position] = source.shape
-        flat = flat * axis.size + source.reshape(grid)
-        inside = inside & (source >= 0).reshape(grid)
-    if taps_first:
-        flat, inside = (a.transpose(*range(axes, 2 * axes), *range(axes)) for a in (flat, inside))
-    columns = prod(geometry.input_shape[1:])
-    column = np.where(inside, flat, 0).reshape(-1, 1)
-    return Factor(columns, column, np.zeros_like(column), inside.ravel().astype(np.intp))

@@ -9,7 +9,8 @@ import numpy as np
 
 from toeplitz import sparse
 from toeplitz.arrays import Array, namespace, sparse_namespace
-from toeplitz.conv import Conv, patch_factor
+from toeplitz.conv import Conv
+from toeplitz.geometry import patch_factor
 from toeplitz.sparse import Sparse
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ cupyx.scipy.sparse.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from functools import partial, reduce
 from itertools import takewhile
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
@@ -77,47 +77,55 @@ def _write(factors: Sequence[Factor], values: Array, data: Array, indices: Array
     column_steps = _steps([factor.columns for factor in factors])
     value_steps = _steps(values.shape[: len(factors)])
     lead = len(list(takewhile(lambda factor: factor.repeats, factors)))
-    column_shift = xp.asarray(_shifts([f.column for f in factors[:lead]], column_steps))
-    column_shift = column_shift.astype(indices.dtype)
-    value_shift = xp.asarray(_shifts([f.value for f in factors[:lead]], value_steps))
     template = [factor.slice(0, 1) for factor in factors[:lead]] + list(factors[lead:])
-    block_shape = values.shape[len(factors) :]
-    flat = values.reshape(-1, *block_shape)
-
+    column_shift = _shifts([factor.column for factor in factors[:lead]], column_steps)
+    value_shift = _shifts([factor.value for factor in factors[:lead]], value_steps)
     copies = len(column_shift)
-    data = data.reshape(copies, -1, *block_shape)
-    indices = indices.reshape(copies, -1)
+    block_shape = values.shape[len(factors) :]
+    target = _Target(
+        values.reshape(-1, *block_shape),
+        column_shift.astype(indices.dtype),
+        value_shift,
+        indices.reshape(copies, -1),
+        data.reshape(copies, -1, *block_shape),
+    )
     start = 0
     for block in _blocks(template):
         column, value = expand(block, column_steps, value_steps, indices.dtype, xp)
         stop = start + len(column)
         strip = max(1, STRIP // max(len(column), 1))
-
-        def fill(first: int, column: Array = column, value: Array = value, start: int = start,
-                 stop: int = stop, strip: int = strip) -> None:  # fmt: skip
-            if strip == 1:
-                at = indices[first, start:stop]
-                xp.add(column, column_shift[first], out=at)
-                _take(flat[int(value_shift[first]) :], value, data[first, start:stop])
-            else:
-                some = slice(first, first + strip)
-                xp.add(column, column_shift[some, None], out=indices[some, start:stop])
-                _take(flat, value + value_shift[some, None], data[some, start:stop])
-
-        _each(fill, range(0, copies, strip), threads=copies * len(column) >= THREADED)
+        fill = partial(_fill, target, column, value, slice(start, stop), strip)
+        threads = xp is np and copies * len(column) >= THREADED
+        _each(fill, range(0, copies, strip), threads)
         start = stop
 
 
-def times(matrix: Sparse, batch: Array) -> Array:
-    """The matrix applied to each row of a batch: (N, columns) to (N, rows)."""
-    return (matrix @ batch[0])[None] if len(batch) == 1 else (matrix @ batch.T).T
+class _Target(NamedTuple):
+    """Where the copies of a template are written, and by how much each is shifted."""
+
+    values: Array
+    column_shift: Indices
+    value_shift: Indices
+    indices: Array
+    data: Array
 
 
-def adjoint_times(matrix: Sparse, batch: Array) -> Array:
-    """The conjugate transpose applied to each row of a batch: (N, rows) to (N, columns)."""
-    if batch.dtype.kind == "c" or matrix.dtype.kind == "c":
-        return times(matrix.T, batch.conj()).conj()
-    return times(matrix.T, batch)
+def _fill(
+    target: _Target, column: Array, value: Array, part: slice, strip: int, first: int
+) -> None:
+    """Write one part of a strip of copies, from copy `first` on."""
+    xp = namespace(column)
+    if strip == 1:
+        # A long copy is taken from further on, which spares a shifted copy of its indices.
+        xp.add(column, target.column_shift[first], out=target.indices[first, part])
+        _take(target.values[target.value_shift[first] :], value, target.data[first, part])
+        return
+    some = slice(first, first + strip)
+    column_shift = xp.asarray(target.column_shift[some, None])
+    xp.add(column, column_shift, out=target.indices[some, part])
+    _take(
+        target.values, value + xp.asarray(target.value_shift[some, None]), target.data[some, part]
+    )
 
 
 def _take(values: Array, index: Array, out: Array) -> None:
@@ -213,8 +221,7 @@ def wrap(arrays: Compressed, format: str = "csr") -> Sparse:
         matrix = library.csc_array((data, indices, indptr), shape=shape[::-1])
     elif format == "coo":
         xp = namespace(data)
-        row = xp.repeat(xp.arange(shape[0], dtype=indices.dtype), xp.diff(indptr).tolist()
-                        if xp is not np else np.diff(indptr))  # fmt: skip
+        row = xp.repeat(xp.arange(shape[0], dtype=indices.dtype), xp.diff(indptr))
         matrix = library.coo_array((data, (row, indices)), shape=shape)
     elif format == "bsr":
         height, width = data.shape[1:]
@@ -227,3 +234,15 @@ def wrap(arrays: Compressed, format: str = "csr") -> Sparse:
     if format == "dense":
         return matrix.toarray()
     return matrix
+
+
+def times(matrix: Sparse, batch: Array) -> Array:
+    """The matrix applied to each row of a batch: (N, columns) to (N, rows)."""
+    return (matrix @ batch[0])[None] if len(batch) == 1 else (matrix @ batch.T).T
+
+
+def adjoint_times(matrix: Sparse, batch: Array) -> Array:
+    """The conjugate transpose applied to each row of a batch: (N, rows) to (N, columns)."""
+    if batch.dtype.kind == "c" or matrix.dtype.kind == "c":
+        return times(matrix.T, batch.conj()).conj()
+    return times(matrix.T, batch)

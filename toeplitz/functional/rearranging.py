@@ -8,7 +8,7 @@ from toeplitz.arguments import PerAxis
 from toeplitz.arrays import Array, together
 from toeplitz.conv import Conv
 from toeplitz.functional.checks import ints, item
-from toeplitz.layers import Pad
+from toeplitz.padding import Pad
 
 
 def unfold(
