@@ -60,7 +60,7 @@ def numeric(name: str, dtype: DType) -> None:
     if dtype == np.bool_:
         raise TypeError(f"{name} must hold numbers, got bool: convert it with {name}.astype(int)")
     if dtype.kind == "O":
-        raise TypeError(f"{name} must hold numbers, got Python objects: symbolic() takes letters")
+        raise TypeError(f"{name} must hold numbers, got Python objects: symbolic() gives letters")
     if dtype.kind not in "iufc" and not is_half(dtype):
         raise TypeError(f"{name} must hold numbers, got dtype {dtype}")
 
@@ -105,15 +105,25 @@ def same_batch(g: Array, x: Array, item_axes: int) -> None:
 
 
 def storable(name: str, array: Array) -> None:
-    """Refuse a dtype that the sparse library does not hold."""
+    """Refuse an array of a dtype that the sparse library does not hold."""
+    _refuse(
+        array,
+        f"{name}.astype(np.float32), or use apply, which sums in float32 and rounds once",
+        f"{name}.astype(cupy.float64)",
+    )
+
+
+def storable_dtype(one: Array) -> None:
+    """Refuse the argument dtype, of which `one` is the number one."""
+    numeric("dtype", one.dtype)
+    _refuse(one, "dtype=np.float32", "dtype=np.float64")
+
+
+def _refuse(array: Array, host: str, device: str) -> None:
     dtype = array.dtype
     if is_half(dtype):
-        raise TypeError(
-            f"scipy.sparse holds no {dtype}: convert with {name}.astype(np.float32), "
-            f"or use apply, which sums in float32 and rounds once"
-        )
+        raise TypeError(f"scipy.sparse holds no {dtype}: take {host}")
     if _on_device(array) and dtype.char not in "fdFD":
         raise TypeError(
-            f"cupyx.scipy.sparse holds no {dtype}: convert with {name}.astype(cupy.float64), "
-            f"which is exact for integers below 2**53"
+            f"cupyx.scipy.sparse holds no {dtype}: take {device}, exact for integers below 2**53"
         )

@@ -10,7 +10,16 @@ import numpy as np
 from toeplitz import arguments, sparse
 from toeplitz.affine import Affine, repeated
 from toeplitz.arguments import Padding, PerAxis
-from toeplitz.arrays import Array, batched, flat, namespace, same_batch, together, working
+from toeplitz.arrays import (
+    Array,
+    batched,
+    flat,
+    namespace,
+    same_batch,
+    storable_dtype,
+    together,
+    working,
+)
 from toeplitz.axis import Axis, Indices, diagonal
 from toeplitz.sparse import Sparse
 from toeplitz.windows import AdaptiveWindows, GlobalWindows, StridedWindows, Windows
@@ -25,11 +34,7 @@ class AveragePool(Windows):
 
     def matrix(self, dtype: Any = np.float64) -> Sparse:
         """The CSR matrix A with y.ravel() = A @ x.ravel(): 1 / count at each input of a window."""
-        matrix = self._sums(np.ones((), dtype))
-        if matrix.dtype.kind not in "fc":
-            raise TypeError(f"dtype must be a float or complex dtype, got {matrix.dtype}")
-        matrix.data /= np.repeat(self._divisors(matrix.dtype), np.diff(matrix.indptr))
-        return matrix
+        return self._matrix(np.ones((), dtype))
 
     def apply(self, x: Any) -> Array:
         """The averages: x (N, C, *S) or (C, *S) to (N, C, *windows); integers become float64.
@@ -60,8 +65,19 @@ class AveragePool(Windows):
         """The pool as the affine map of x.ravel(): its matrix, once for each item of x."""
         (x,) = together(x=x)
         items = batched("x", x, self.input_shape)
-        matrix = repeated(self.matrix(_averaged(x.dtype)[0]), len(items) if items is x else None)
-        return Affine(matrix, np.zeros(matrix.shape[0], matrix.dtype))
+        matrix = self._matrix(namespace(x).ones((), _averaged(x.dtype)[0]))
+        matrix = repeated(matrix, len(items) if items is x else None)
+        return Affine(matrix, namespace(x).zeros(matrix.shape[0], matrix.dtype))
+
+    def _matrix(self, one: Array) -> Sparse:
+        xp = namespace(one)
+        storable_dtype(one)
+        if one.dtype.kind not in "fc":
+            raise TypeError(f"dtype must be a float or complex dtype, got {one.dtype}")
+        matrix = self._sums(one)
+        divisors = xp.asarray(self._divisors(one.dtype))
+        matrix.data /= xp.repeat(divisors, xp.diff(matrix.indptr))
+        return matrix
 
     def _sums(self, one: Array) -> Sparse:
         """The 0/1 matrix that sums each window."""

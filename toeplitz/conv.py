@@ -14,6 +14,7 @@ from toeplitz.arrays import (
     namespace,
     shaped,
     storable,
+    storable_dtype,
     together,
     working,
 )
@@ -100,7 +101,7 @@ class Conv(Geometry, Bilinear):
         (w,) = together(w=w)
         shaped("w", w, self.weight_shape, "the weight shape")
         storable("w", w)
-        format = arguments.choice("format", format, sparse.FORMATS)
+        format = sparse.available_format(format, w)
         last = arguments.choice("layout", layout, LAYOUTS) == "channels_last"
         cost = self.cost(w.dtype)
         fits(cost.bytes[format], w, f"the {format} matrix", self, "use operator(w)")
@@ -181,7 +182,7 @@ class Conv(Geometry, Bilinear):
 
     def _unfolding(self, one: Array) -> Sparse:
         xp = namespace(one)
-        storable("dtype", one)
+        storable_dtype(one)
         factors = (diagonal(self.in_channels), patch_factor(self, taps_first=True))
         return sparse.wrap(sparse.compressed(factors, xp.full((self.in_channels, 1), one)))
 

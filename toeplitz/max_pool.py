@@ -9,7 +9,7 @@ import numpy as np
 from toeplitz import sparse
 from toeplitz.affine import Affine
 from toeplitz.arguments import Padding, PerAxis
-from toeplitz.arrays import Array, batched, namespace, same_batch, together, working
+from toeplitz.arrays import Array, batched, namespace, same_batch, storable_dtype, together, working
 from toeplitz.axis import Indices
 from toeplitz.sparse import Sparse
 from toeplitz.windows import AdaptiveWindows, GlobalWindows, StridedWindows, Windows
@@ -36,7 +36,9 @@ class MaximumPool(Windows):
         """
         (x,) = together(x=x)
         items = batched("x", x, self.input_shape)
-        return self._matrix(self._selected(items), namespace(x).ones((), dtype))
+        one = namespace(x).ones((), dtype)
+        storable_dtype(one)
+        return self._matrix(self._selected(items), one)
 
     def apply(self, x: Any) -> Array:
         """The maxima S(x) x: x (N, C, *S) or (C, *S) to (N, C, *windows), of x's dtype."""

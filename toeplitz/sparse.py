@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from toeplitz.arguments import choice
 from toeplitz.arrays import namespace, sparse_namespace
 from toeplitz.axis import Factor, Indices
 
@@ -26,6 +27,14 @@ FORMATS = ("csr", "csc", "coo", "bsr", "dense")
 BLOCK = 1 << 21  # entries of a template that are expanded at a time
 STRIP = 1 << 16  # entries that are gathered at a time, so that they stay in cache
 THREADED = 1 << 21  # entries from which threads pay
+
+
+def available_format(format: Any, array: Array) -> str:
+    """The format, if the library that would hold the matrix has it."""
+    chosen = choice("format", format, FORMATS)
+    if chosen == "bsr" and namespace(array) is not np:
+        raise ValueError('cupyx.scipy.sparse has no BSR: take format="csr" or operator(w)')
+    return chosen
 
 
 class Compressed(NamedTuple):

@@ -1,0 +1,1 @@
+"""The judge: does a convolution compute what its geometry says?"""
