@@ -1,0 +1,194 @@
+"""A case: one geometry with its data, small enough to print and to replay."""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from toeplitz import Conv, ConvTranspose, Linear
+from verify.ops import Layer, Op, named
+
+LAYOUTS = ("contiguous", "transposed", "sliced", "reversed", "channels_last", "readonly")
+LAYERS: dict[str, Any] = {kind.__name__: kind for kind in (Conv, ConvTranspose, Linear)}
+DATA = ("integers", "impulses", "long sums", "rounding", "nan", "inf")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of an implementation.
+
+    batch: the number of items. bias: whether b is given. dtype: of every array. data: which
+    numbers (DATA); "integers" are small enough that every sum is exact in the dtype. seed: which
+    of them. layout: how x, w and g lie in memory (LAYOUTS). full: every argument written out as a
+    tuple. padding: how the padding is written, if not in numbers. at: for "impulses" the flat
+    places of the ones in x and w; for "nan" and "inf" the flat place in x.
+    """
+
+    op: Op
+    layer: Layer
+    batch: int = 1
+    bias: bool = False
+    dtype: str = "float64"
+    data: str = "integers"
+    seed: int = 0
+    layout: str = "contiguous"
+    full: bool = False
+    padding: str | None = None
+    at: tuple[int, ...] = ()
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keywords that f is called with."""
+        return self.op.arguments(self.layer, self.full, self.padding)
+
+    @cached_property
+    def arrays(self) -> "Arrays":
+        return Arrays(self)
+
+    def but(self, **changes: Any) -> "Case":
+        """The same case with some fields changed."""
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The case as plain values that from_json reads."""
+        kind = type(self.layer)
+        arguments = {
+            field.name: getattr(self.layer, field.name)
+            for field in fields(kind)
+            if field.name != "conv"  # a ConvTranspose works it out
+        }
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return plain | {"op": self.op.name, "layer": [kind.__name__, arguments]}
+
+    @staticmethod
+    def from_json(plain: dict[str, Any]) -> "Case":
+        """The case that to_json wrote, also after a trip through JSON text."""
+        kind, arguments = plain["layer"]
+        layer = LAYERS[kind](**arguments)
+        changed = {"op": named(plain["op"]), "layer": layer, "at": tuple(plain["at"])}
+        return Case(**(plain | changed))
+
+
+class Arrays:
+    """The arrays of a case, and what is right for them, worked out exactly."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        layer = case.layer
+        self.x_shape = (case.batch, *layer.input_shape)
+        self.g_shape = (case.batch, *layer.output_shape)
+        rng = np.random.default_rng(case.seed)
+        largest = amplitude(case)
+        if case.data == "long sums":
+            # Sums that the dtype holds and one with fewer bits would not.
+            self.x, self.w = (rng.integers(1, largest + 1, s).astype(float) for s in self.shapes)
+        else:
+            self.x, self.w = (_integers(rng, shape, largest) for shape in self.shapes)
+        self.b = _integers(rng, layer.output_shape[:1], largest) if case.bias else None
+        self.g = _integers(rng, self.g_shape, largest)
+        if case.data == "impulses":
+            for array, place in zip((self.x, self.w), case.at, strict=False):
+                array.fill(0)
+                array.flat[place] = 1
+        if case.dtype.startswith("complex"):
+            self.x, self.w, self.g = (
+                a + 1j * _integers(rng, a.shape, largest) for a in (self.x, self.w, self.g)
+            )
+        if case.data == "rounding":
+            self.x, self.w, self.g = (
+                _rounded(a * rng.uniform(0.5, 1.5, a.shape), case.dtype)
+                for a in (self.x, self.w, self.g)
+            )
+        if case.data in ("nan", "inf"):
+            self.x.flat[case.at[0]] = np.nan if case.data == "nan" else np.inf
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return self.x_shape, self.case.layer.weight_shape
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Fresh arrays as the implementation gets them, in the case's dtype and layout."""
+        made = {}
+        for name in names:
+            array = getattr(self, name)
+            made[name] = (
+                None if array is None else laid_out(array, self.case.dtype, self.case.layout)
+            )
+        return made
+
+    @cached_property
+    def y(self) -> Any:
+        """What f must return: T(w) x + b, exact."""
+        return self.case.layer.apply(self.x, self.w, self.b)
+
+    @cached_property
+    def gradients(self) -> tuple[Any, Any, Any]:
+        """What the backward pass must return: Tᵀ g, U(x)ᵀ g and the sum of g, exact."""
+        return self.case.layer.gradients(self.g, self.x, self.w)
+
+
+def amplitude(case: Case) -> int:
+    """The largest integer data with which every partial sum is exact in the dtype."""
+    layer = case.layer
+    forward = prod(layer.weight_shape[1:])
+    if case.op.transposed:
+        forward = prod(layer.weight_shape) // max(1, layer.weight_shape[1])
+    back = max(case.batch * prod(layer.output_shape[1:]), prod(layer.weight_shape))
+    terms = max(forward, back, 1)
+    if case.data == "long sums":
+        terms = max(forward, 1)
+    limit = exact_limit(case.dtype) // (2 if case.dtype.startswith("complex") else 1)
+    for largest in range(9, 1, -1):
+        if largest * largest * terms + largest <= limit:
+            return largest
+    return 1
+
+
+def exact_limit(dtype: str) -> int:
+    """All integers up to this one are exact in the dtype."""
+    limits = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "complex64": 2**24}
+    if dtype in limits:
+        return limits[dtype]
+    if "int" in dtype:
+        return int(np.iinfo(dtype).max)
+    return 2**53
+
+
+def numpy_dtype(name: str) -> Any:
+    """A numpy dtype by name, bfloat16 from ml_dtypes."""
+    if name == "bfloat16":
+        import ml_dtypes  # an extra: only where it is installed is the dtype drawn
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+def laid_out(array: Any, dtype: str, layout: str) -> Any:
+    """A copy of the array with the same values, lying otherwise in memory."""
+    array = np.array(array, order="C").astype(numpy_dtype(dtype))
+    if layout == "transposed":
+        return np.asfortranarray(array)
+    if layout == "channels_last" and array.ndim > 2:
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
+    if layout == "sliced":
+        wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), 77).astype(array.dtype)
+        wide[..., ::2] = array
+        return wide[..., ::2]
+    if layout == "reversed":
+        return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
+    if layout == "readonly":
+        array.flags.writeable = False
+    return array
+
+
+def _integers(rng: np.random.Generator, shape: tuple[int, ...], largest: int) -> Any:
+    """Integers up to ±largest, none of them 0, neighbours seldom equal."""
+    return rng.integers(1, largest + 1, shape) * rng.choice([-1.0, 1.0], shape)
+
+
+def _rounded(array: Any, dtype: str) -> Any:
+    """The values that the dtype holds, in float64 or complex128."""
+    wide = np.complex128 if dtype.startswith("complex") else np.float64
+    return array.astype(numpy_dtype(dtype)).astype(wide)
