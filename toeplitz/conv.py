@@ -42,7 +42,13 @@ UNFOLDED = 1 << 25  # entries of U(x) that are held at a time
 
 
 class Triples(NamedTuple):
-    """Flat numbers, one of each per multiply-add: output o reads input i through weight k."""
+    """Flat numbers, one of each per multiply-add: output o reads input i through weight k.
+
+    >>> import toeplitz
+    >>> triples = toeplitz.Conv((1, 3), (1, 1, 2)).triples()
+    >>> triples.output, triples.input, triples.weight
+    (array([0, 0, 1, 1]), array([0, 1, 1, 2]), array([0, 1, 0, 1]))
+    """
 
     output: Indices
     input: Indices

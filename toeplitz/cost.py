@@ -13,7 +13,18 @@ from toeplitz.sparse import index_dtype
 
 @dataclass(frozen=True)
 class Cost:
-    """Stored entries of T(w) and the bytes of its arrays in each format, of a dtype."""
+    """Stored entries of T(w) and the bytes of its arrays in each format, of a dtype.
+
+    >>> import toeplitz
+    >>> print(toeplitz.Conv((16, 32, 32), (16, 16, 3, 3), padding=1).cost())
+    16384 x 16384, 2262016 stored entries, float32
+      csr       18.2 MB
+      csc       18.2 MB
+      coo       27.1 MB
+      bsr       9.09 MB
+      dense     1.07 GB
+      operator  82.9 kB
+    """
 
     shape: tuple[int, int]
     nnz: int

@@ -44,8 +44,8 @@ def available(array: Any = None) -> int | None:
 def readable(size: int) -> str:
     """A number of bytes in the unit a person would use, to three digits: 1.23 GB."""
     number = float(size)
-    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
-        if number < 999.5 or unit == "PB":
+    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB", "EB", "ZB"):
+        if number < 999.5 or unit == "ZB":
             return f"{number:.0f} bytes" if unit == "bytes" else f"{number:.3g} {unit}"
         number /= 1000
     raise AssertionError("unreachable")

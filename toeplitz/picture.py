@@ -7,6 +7,7 @@
 ⎣ 0 0 a b c ⎦
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import prod
@@ -38,6 +39,12 @@ COLOURS = {
     "cyan": "#0fa3cc",
     "gray": "#8a8f98",
 }
+NAMES = list(COLOURS)
+STYLES = {name: Style(color=shade, bold=True) for name, shade in COLOURS.items()}
+FAINT, PLAIN = Style(dim=True), Style()
+NUMBER = re.compile(
+    r"[+-]?(\d+(/\d+)?|(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?)", re.ASCII | re.IGNORECASE
+)
 CELLS = 1_000_000  # of which a text is still a picture
 
 Line: TypeAlias = list[Segment]
@@ -77,6 +84,9 @@ class Picture:
         self.entries = entries
         self.row_block = row_block
         self.column_block = column_block
+        self._places: list[list[int]] = [[] for _ in range(rows)]
+        for row, column in sorted(entries):
+            self._places[row].append(column)
         self._cell = max((sum(cell_len(p.text) for p in e) for e in entries.values()), default=1)
 
     def width(self, gap: int = 1) -> int:
@@ -96,11 +106,12 @@ class Picture:
         from sympy import Symbol, latex  # slow to import
 
         def coloured(piece: Piece) -> str:
-            text = latex(Symbol(piece.text)) if piece.text[0].isalpha() else piece.text
-            if "/" in text:
-                text = r"{}\frac{{{}}}{{{}}}".format(
-                    "-" * text.startswith("-"), *text.lstrip("-").split("/")
-                )
+            text = piece.text
+            if text[0].isalpha() or text[0] == "_":
+                text = latex(Symbol(text))
+            elif "/" in text:
+                sign = "-" if text[0] == "-" else ""
+                text = sign + r"\frac{{{}}}{{{}}}".format(*text.lstrip("+-").split("/"))
             if piece.weight is None:
                 return f" {text} " if text == "+" else text
             return rf"\textcolor{{{_colour(piece.weight)}}}{{{text}}}"
@@ -114,8 +125,7 @@ class Picture:
         # LaTeX's matrix has at most ten columns.
         kind = "matrix" if self.columns <= 10 else "array"
         align = "" if kind == "matrix" else f"{{{'c' * self.columns}}}"
-        inner = r"\\".join(rows)
-        return rf"\left[\begin{{{kind}}}{align}{inner}\end{{{kind}}}\right]"
+        return rf"\left[\begin{{{kind}}}{align}" + r"\\".join(rows) + rf"\end{{{kind}}}\right]"
 
     def __str__(self) -> str:
         return "\n".join(
@@ -147,51 +157,49 @@ class Picture:
         return self.entries.get((row, column), [Piece("0")])
 
     def _lines(self, gap: int, ascii: bool) -> Iterator[Line]:
-        space = " " * gap
+        """The lines: each is cut out of a line of zeros, wherever an entry stands."""
+        zero = f"{'0':>{self._cell}}"
+        block = [(" " * gap).join([zero] * self.column_block)]
+        blocks = block * (self.columns // self.column_block)
         bar, dash, cross = "|-+" if ascii else "│─┼"
-        faint = Style(dim=True)
-        block = dash * (self.column_block * (self._cell + gap) + gap)
-        blocks = self.columns // self.column_block
-        rule = cross.join([block] * blocks)[1 - gap :] if gap else cross.join([block] * blocks)
-        lines: list[Line] = []
-        brackets = []
+        zeros = bar.center(1 + 2 * gap).join(blocks)
+        rule = zeros.translate({ord(" "): dash, ord("0"): dash, ord(bar): cross})
+        lines = []
         for row in range(self.rows):
             if row and row % self.row_block == 0:
-                lines.append([Segment(rule, faint)])
-            line: Line = []
-            for column in range(self.columns):
-                if column:
-                    fresh = column % self.column_block == 0
-                    line.append(Segment(f"{space}{bar}{space}" if fresh else space, faint))
-                line += self._segments(row, column)
-            lines.append(line)
+                lines.append([Segment(rule, FAINT)])
+            lines.append(self._segments(row, zeros, gap))
         for position, line in enumerate(lines):
-            left, right = "[]" if ascii else _bracket(position, len(lines))
-            brackets.append(left + right)
+            left, right = ("[", "]") if ascii else _brackets(position, len(lines))
             yield [Segment(f"{left} "), *line, Segment(f" {right}")]
 
-    def _segments(self, row: int, column: int) -> Line:
-        pieces = self._entry(row, column)
-        before = self._cell - sum(cell_len(piece.text) for piece in pieces)
-        line = [Segment(" " * before)] if before else []
-        for text, weight in pieces:
-            if weight is not None:
-                style = Style(color=COLOURS[_colour(weight)], bold=True)
-            else:
-                style = Style(dim=(row, column) not in self.entries)
-            line.append(Segment(text, style))
-        return line
+    def _segments(self, row: int, zeros: str, gap: int) -> Line:
+        line = []
+        done = 0
+        for column in self._places[row]:
+            pieces = self.entries[row, column]
+            start = column * (self._cell + gap) + column // self.column_block * (1 + gap)
+            before = self._cell - sum(cell_len(piece.text) for piece in pieces)
+            line.append(Segment(zeros[done:start], FAINT))
+            line.append(Segment(" " * before))
+            line += [
+                Segment(text, PLAIN if weight is None else STYLES[_colour(weight)])
+                for text, weight in pieces
+            ]
+            done = start + self._cell
+        return [*line, Segment(zeros[done:], FAINT)]
 
 
 def picture(layer: Conv | ConvTranspose, taps: Any = None) -> Picture:
     """The matrix of a layer as a Picture.
 
-    taps: the numbers or texts of the weights, an array of layer.weight_shape; without it the
-    letters of `layer.symbolic()`. Where several letters meet their sum is shown, of numbers its
-    value. Rules part the rows and columns that belong to different rows of an image or to
-    different channels.
+    taps: the numbers or texts of the weights, an array of layer.weight_shape (floats are shown to
+    six digits, texts as they are); without it the letters of `layer.symbolic()`. Where several
+    letters meet their sum is shown, of numbers its value. Rules part the rows and columns that
+    belong to different rows of an image or to different channels.
 
-    Errors: ValueError for another shape, or a matrix of more than a million entries.
+    Errors: ValueError for another shape of taps, and for a matrix with no entries or with more
+    than a million.
     """
     transposed = isinstance(layer, ConvTranspose)
     conv = layer.conv if isinstance(layer, ConvTranspose) else layer
@@ -201,6 +209,8 @@ def picture(layer: Conv | ConvTranspose, taps: Any = None) -> Picture:
             f"a picture holds at most {CELLS:,} entries and {rows} x {columns} = "
             f"{rows * columns:,}: take a smaller size, or export the matrix"
         )
+    if rows * columns == 0:
+        raise ValueError(f"a matrix of {rows} x {columns} has nothing to show")
     known = _letters(conv) if taps is None else _taps(conv, taps)
     met: dict[tuple[int, int], list[int]] = {}
     for output, input, weight in zip(*(flat.tolist() for flat in conv.triples()), strict=True):
@@ -227,6 +237,8 @@ def show(layer: Conv | ConvTranspose, w: Any = None, console: Console | None = N
 
 def number(text: str) -> Fraction | None:
     """The number that a text such as -2, 0.5, 1e-3 or 1/2 stands for, exactly."""
+    if not NUMBER.fullmatch(text):
+        return None
     try:
         return Fraction(text)
     except (ValueError, ZeroDivisionError):
@@ -246,7 +258,7 @@ def _taps(conv: Conv, taps: Any) -> list[Tap]:
     shaped("taps", array, conv.weight_shape, "the weight shape")
     if array.dtype.kind == "U":
         return [Tap(text, number(text)) for text in array.ravel().tolist()]
-    return [Tap(f"{value:g}", value) for value in array.ravel().tolist()]
+    return [Tap(_spelled(value), value) for value in array.ravel().tolist()]
 
 
 def _pieces(taps: Sequence[Tap], weights: Sequence[int]) -> list[Piece]:
@@ -257,9 +269,9 @@ def _pieces(taps: Sequence[Tap], weights: Sequence[int]) -> list[Piece]:
     if all(tap.number is not None for tap in met):
         total = sum(tap.number for tap in met)
         if isinstance(total, Fraction) and all("/" not in tap.text for tap in met):
-            total = float(total)
-        return [Piece(str(total) if isinstance(total, Fraction) else f"{total:g}")]
-    pieces = []
+            return [Piece(str(total if total.denominator == 1 else float(total)))]
+        return [Piece(_spelled(total))]
+    pieces: list[Piece] = []
     for tap, weight in zip(met, weights, strict=True):
         if pieces and not tap.text.startswith("-"):
             pieces.append(Piece("+"))
@@ -267,11 +279,17 @@ def _pieces(taps: Sequence[Tap], weights: Sequence[int]) -> list[Piece]:
     return pieces
 
 
+def _spelled(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | complex) else str(value)
+
+
 def _colour(weight: int) -> str:
-    return list(COLOURS)[weight % len(COLOURS)]
+    return NAMES[weight % len(NAMES)]
 
 
-def _bracket(position: int, count: int) -> str:
+def _brackets(position: int, count: int) -> tuple[str, str]:
     if count == 1:
-        return "[]"
-    return "⎡⎤" if position == 0 else "⎣⎦" if position == count - 1 else "⎢⎥"
+        return "[", "]"
+    if position in (0, count - 1):
+        return ("⎡", "⎤") if position == 0 else ("⎣", "⎦")
+    return "⎢", "⎥"

@@ -1,0 +1,66 @@
+"""The same laws on a GPU: cupy arrays in, cupy and cupyx arrays out, equal to the CPU's."""
+
+import numpy as np
+import pytest
+from geometries import convs, integers_like
+from hypothesis import given
+from hypothesis import strategies as st
+
+import toeplitz
+
+pytestmark = pytest.mark.gpu
+
+SEEDS = st.integers(0, 2**32 - 1)
+FORMATS = st.sampled_from(["csr", "csc", "coo", "dense"])
+
+
+def _same(on_device, on_host):
+    assert type(on_device).__module__.startswith("cupy")
+    assert on_device.dtype == on_host.dtype
+    np.testing.assert_array_equal(on_device.get(), on_host)
+
+
+@given(conv=convs(), format=FORMATS, seed=SEEDS)
+def test_the_matrix_on_the_gpu_is_the_matrix(gpu, conv, format, seed):
+    w = integers_like(conv.weight_shape, seed).astype(np.float64)
+    matrix = conv.matrix(gpu.asarray(w), format)
+    dense = matrix if format == "dense" else matrix.toarray()
+    _same(dense, conv.matrix(w, "dense"))
+
+
+@given(conv=convs(), seed=SEEDS)
+def test_products_and_gradients_on_the_gpu_are_exact_on_integers(gpu, conv, seed):
+    x = integers_like((2, *conv.input_shape), seed).astype(np.float64)
+    w = integers_like(conv.weight_shape, seed + 1).astype(np.float64)
+    g = integers_like((2, *conv.output_shape), seed + 2).astype(np.float64)
+    _same(conv.apply(gpu.asarray(x), gpu.asarray(w)), conv.apply(x, w))
+    on_device = conv.gradients(gpu.asarray(g), gpu.asarray(x), gpu.asarray(w))
+    for device, host in zip(on_device, conv.gradients(g, x, w), strict=True):
+        _same(device, host)
+    operator, columns = conv.operator(gpu.asarray(w)), gpu.asarray(x.reshape(2, -1).T)
+    _same(operator @ columns, conv.matrix(w) @ x.reshape(2, -1).T)
+
+
+def test_pools_and_pads_on_the_gpu_are_those_of_the_cpu(gpu):
+    x = integers_like((2, 3, 7, 5), 0).astype(np.float64)
+    for layer in (
+        toeplitz.MaxPool((3, 7, 5), (3, 2), padding=1),
+        toeplitz.AvgPool((3, 7, 5), (2, 4), stride=(2, 1)),
+        toeplitz.AdaptiveMaxPool((3, 7, 5), (2, 3)),
+        toeplitz.Pad((3, 7, 5), ((1, 2), (0, 3)), "reflect"),
+    ):
+        y = layer.apply(x)
+        _same(layer.apply(gpu.asarray(x)), y)
+        _same(layer.gradient(gpu.asarray(y), gpu.asarray(x)), layer.gradient(y, x))
+
+
+def test_arrays_of_two_devices_are_refused(gpu):
+    conv = toeplitz.Conv((1, 3), (1, 1, 2))
+    with pytest.raises(ValueError, match=r"^w is in host memory and another argument on the GPU"):
+        conv.apply(gpu.ones((1, 3)), np.ones((1, 1, 2)))
+
+
+def test_a_dtype_that_cupyx_does_not_hold_is_refused(gpu):
+    conv = toeplitz.Conv((1, 3), (1, 1, 2))
+    with pytest.raises(TypeError, match=r"^cupyx\.scipy\.sparse holds no int64"):
+        conv.matrix(gpu.ones((1, 1, 2), np.int64))

@@ -1,0 +1,7 @@
+"""`python -m toeplitz` is the command `toeplitz`."""
+
+import sys
+
+from toeplitz.cli import main
+
+sys.exit(main())
