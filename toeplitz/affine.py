@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from toeplitz.arrays import Array, sparse_namespace
+from toeplitz.arrays import Array, numeric, sparse_namespace, together
 from toeplitz.sparse import Sparse
 
 
@@ -24,14 +24,23 @@ class Affine:
     A: Sparse
     b: Array
 
+    __array_ufunc__ = None  # array @ affine is refused, not tried entry by entry
+
     def __post_init__(self) -> None:
-        if self.A.ndim != 2 or self.b.shape != (self.A.shape[0],):
+        for name, axes in (("A", 2), ("b", 1)):
+            if getattr(getattr(self, name), "ndim", None) != axes:
+                raise TypeError(
+                    f"{name} must be an array of {axes} axes, got {getattr(self, name)!r}"
+                )
+            numeric(name, getattr(self, name).dtype)
+        if self.b.shape != (self.A.shape[0],):
             raise ValueError(
                 f"b must have one entry per row of A: got b {self.b.shape} for A {self.A.shape}"
             )
 
     def __call__(self, x: Array) -> Array:
         """A x + b for x of any shape with as many entries as A has columns; flat."""
+        (x,) = together(x=x)
         if x.size != self.A.shape[1]:
             raise ValueError(
                 f"x must have {self.A.shape[1]} entries, one per column of A: "
@@ -40,6 +49,8 @@ class Affine:
         return self.A @ x.ravel() + self.b
 
     def __matmul__(self, first: "Affine") -> "Affine":
+        if not isinstance(first, Affine):
+            return NotImplemented
         if self.A.shape[1] != first.A.shape[0]:
             raise ValueError(
                 f"the second map reads {self.A.shape[1]} entries and the first gives "

@@ -1,6 +1,6 @@
 """What a wrong argument is told: each check returns the canonical value or refuses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, MappingView, Sequence, Set
 from operator import index
 from typing import Any, Literal, TypeAlias
 
@@ -9,6 +9,7 @@ Pairs: TypeAlias = tuple[tuple[int, int], ...]
 Padding: TypeAlias = int | str | Sequence[int | Sequence[int]]
 PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
 
+NO_SEQUENCE = (str, bytes, bytearray, memoryview, Mapping, MappingView, Set)
 PADDING_MODES = ("zeros", "circular", "reflect", "replicate")
 PADDING_NAMES = ("valid", "same", "same_upper", "same_lower", "full")
 
@@ -27,16 +28,25 @@ def integer(name: str, value: Any, minimum: int | None = None) -> int:
     return int(value)
 
 
+def several(value: Any) -> bool:
+    """Whether a value has entries: a tuple, a list, an array of one axis or more."""
+    try:
+        len(value)
+    except TypeError:
+        return False
+    return True
+
+
 def sequence(name: str, value: Any, what: str) -> tuple[Any, ...]:
     """The entries of a tuple, list or one-dimensional array."""
-    if isinstance(value, str | bytes | dict | set) or not hasattr(value, "__len__"):
+    if isinstance(value, NO_SEQUENCE) or not several(value):
         raise TypeError(f"{name} must be {what}, got {value!r}")
     return tuple(value)
 
 
 def per_axis(name: str, value: Any, axes: int, minimum: int) -> tuple[int, ...]:
     """One integer for each spatial axis, from one integer or a tuple of them."""
-    if not hasattr(value, "__len__"):
+    if not several(value):
         return (integer(name, value, minimum),) * axes
     entries = sequence(name, value, "an integer or a tuple of integers")
     if len(entries) != axes:
@@ -78,20 +88,20 @@ def weight_shape(value: Any, form: str, inputs: tuple[int, ...]) -> tuple[int, .
 
 def pairs(name: str, value: Any, axes: int, minimum: int | None = None) -> Pairs:
     """Padding as (before, after) for each axis, from an integer, integers or pairs of integers."""
-    if not hasattr(value, "__len__"):
+    if not several(value):
         width = integer(name, value, minimum)
         return ((width, width),) * axes
     entries = sequence(name, value, "an integer, integers or (before, after) pairs")
     if len(entries) != axes:
-        repair = f"; for two sides write (({entries[0]}, {entries[1]}),)" if axes == 1 else ""
-        repair = repair if [hasattr(e, "__len__") for e in entries] == [False, False] else ""
+        one_pair = axes == 1 and [several(entry) for entry in entries] == [False, False]
+        repair = f"; for two sides write (({entries[0]}, {entries[1]}),)" if one_pair else ""
         raise ValueError(
             f"{name} must have one entry per spatial axis: got {len(entries)} in {entries} "
             f"for {axes}{repair}"
         )
     result = []
     for entry in entries:
-        if hasattr(entry, "__len__"):
+        if several(entry):
             sides = sequence(name, entry, "an integer, integers or (before, after) pairs")
             if len(sides) != 2:
                 raise ValueError(f"{name} must give (before, after) for an axis, got {entry!r}")

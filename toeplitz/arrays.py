@@ -36,12 +36,12 @@ def _on_device(array: Array) -> bool:
     return cupy is not None and isinstance(array, cupy.ndarray)
 
 
-def together(**arrays: Any) -> list[Array]:
-    """The arguments as arrays of one library with numeric dtypes; None stays None."""
+def together(*, optional: tuple[str, ...] = (), **arrays: Any) -> list[Array]:
+    """The arguments as arrays of one library with numeric dtypes; an optional one may be None."""
     xp = namespace(*arrays.values())
     result: list[Array] = []
     for name, value in arrays.items():
-        if value is None:
+        if value is None and name in optional:
             result.append(None)
             continue
         if xp is not np and not _on_device(value):
@@ -49,10 +49,19 @@ def together(**arrays: Any) -> list[Array]:
                 f"{name} is in host memory and another argument on the GPU: "
                 f"move it with cupy.asarray({name})"
             )
-        array = value if xp is not np else np.asarray(value)
+        array = value if xp is not np else _host(name, value)
         numeric(name, array.dtype)
         result.append(array)
     return result
+
+
+def _host(name: str, value: Any) -> Array:
+    if value is None:
+        raise TypeError(f"{name} must be an array, got None")
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must be an array: {error}") from None
 
 
 def numeric(name: str, dtype: DType) -> None:
@@ -63,6 +72,14 @@ def numeric(name: str, dtype: DType) -> None:
         raise TypeError(f"{name} must hold numbers, got Python objects: symbolic() gives letters")
     if dtype.kind not in "iufc" and not is_half(dtype):
         raise TypeError(f"{name} must hold numbers, got dtype {dtype}")
+
+
+def number_dtype(dtype: Any) -> DType:
+    """The argument dtype as a numpy dtype, if it is one of numbers."""
+    known: DType = np.dtype(dtype)
+    if known.kind not in "iufc" and not is_half(known):
+        raise TypeError(f"dtype must be a dtype of numbers, got {known}")
+    return known
 
 
 def is_half(dtype: DType) -> bool:
@@ -115,7 +132,7 @@ def storable(name: str, array: Array) -> None:
 
 def storable_dtype(one: Array) -> None:
     """Refuse the argument dtype, of which `one` is the number one."""
-    numeric("dtype", one.dtype)
+    number_dtype(one.dtype)
     _refuse(one, "dtype=np.float32", "dtype=np.float64")
 
 

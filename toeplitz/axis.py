@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 Indices: TypeAlias = npt.NDArray[np.intp]
 
+COUNTED = 1 << 16  # entries of a table that are counted at a time
+LARGEST = 2**62  # positions up to this one are computed without overflow
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -49,14 +52,29 @@ class Axis:
         """Output size: floor((padded - extent) / stride) + 1."""
         return (self.padded - self.extent) // self.stride + 1
 
-    def source(self) -> Indices:
-        """The table (windows, kernel) of input positions, -1 where a tap reads a zero."""
-        starts = np.arange(-self.before, self.windows * self.stride - self.before, self.stride)
-        taps = np.arange(0, self.kernel * self.dilation, self.dilation)
+    def source(self, first: int = 0, last: int | None = None) -> Indices:
+        """The table (windows, kernel) of input positions, -1 where a tap reads a zero.
+
+        first, last: the range of windows, all of them by default.
+        """
+        windows = np.arange(first, self.windows if last is None else min(last, self.windows))
+        starts = windows * self.stride - self.before
+        taps = np.arange(self.kernel) * self.dilation
         position = self._inside(starts[:, None] + taps)
         if self.input_dilation == 1:
             return position
         return np.where(position % self.input_dilation == 0, position // self.input_dilation, -1)
+
+    def counts(self) -> tuple[int, int]:
+        """The numbers of (output, tap) and of (output, input) pairs, the table never held whole."""
+        step = max(1, COUNTED // self.kernel)
+        reads = pairs = 0
+        for first in range(0, self.windows, step):
+            source = np.sort(self.source(first, first + step), axis=1)
+            reads += int((source >= 0).sum())
+            again = (source[:, 1:] == source[:, :-1]) & (source[:, 1:] >= 0)
+            pairs += int((source >= 0).sum()) - int(again.sum())
+        return reads, pairs
 
     def _inside(self, position: Indices) -> Indices:
         """Map positions in the padding to the dilated input, or to -1."""
@@ -103,7 +121,7 @@ class Factor:
     column: Indices
     value: Indices
     count: Indices
-    # Where several values fall on one entry: the 0/1 matrix that adds them up beforehand.
+    # Where values fall on one entry: for each merged value the values to add up, -1 for none.
     merge: Indices | None = None
     # Whether every row is the first one, shifted.
     repeats: bool = field(default=False)
@@ -152,18 +170,19 @@ def factor(
 def _merged(key: Indices, value: Indices, values: int) -> tuple[Indices, Indices, Indices | None]:
     """Join entries that share a key: each distinct set of joined values gets a value of its own."""
     unique, start, length = np.unique(key, return_index=True, return_counts=True)
-    if len(unique) == len(key):
+    most = int(length.max(initial=0))
+    if most < 2:
         return key, value, None
     joined = np.flatnonzero(length > 1)
-    members = np.zeros((len(joined), values), np.intp)
-    group = np.repeat(np.arange(len(unique)), length)
-    place = np.searchsorted(joined, group)
-    several = length[group] > 1
-    np.add.at(members, (place[several], value[several]), 1)
+    place = start[joined, None] + np.arange(most)
+    inside = np.arange(most) < length[joined, None]
+    members = np.where(inside, value[np.where(inside, place, 0)], -1)
     sets, which = np.unique(members, axis=0, return_inverse=True)
+    alone = np.full((values, most), -1)
+    alone[:, 0] = np.arange(values)
     result = value[start]
     result[joined] = values + which.ravel()
-    return unique, result, np.concatenate([np.eye(values, dtype=np.intp), sets])
+    return unique, result, np.concatenate([alone, sets])
 
 
 def channels(inputs: int, outputs: int, groups: int) -> Factor:

@@ -13,6 +13,8 @@ from toeplitz.axis import dense, diagonal
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 
+OPTIONAL = ("weight", "bias", "running_mean", "running_var")
+
 
 @dataclass(frozen=True, init=False, repr=False)
 class BatchNorm:
@@ -73,7 +75,12 @@ class BatchNorm:
         float16 and bfloat16 are computed in float32 and rounded once.
         """
         arrays = together(
-            x=x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var
+            optional=OPTIONAL,
+            x=x,
+            weight=weight,
+            bias=bias,
+            running_mean=running_mean,
+            running_var=running_var,
         )
         x, weight, bias, running_mean, running_var = arrays
         items, result = self._prepared(x, arrays)
@@ -124,7 +131,12 @@ class BatchNorm:
         grad_weight = sum of g * x̂ and grad_bias = sum of g over items and positions.
         """
         arrays = together(
-            g=g, x=x, weight=weight, running_mean=running_mean, running_var=running_var
+            optional=OPTIONAL,
+            g=g,
+            x=x,
+            weight=weight,
+            running_mean=running_mean,
+            running_var=running_var,
         )
         g, x, weight, running_mean, running_var = arrays
         items, result = self._prepared(x, arrays)
@@ -158,7 +170,13 @@ class BatchNorm:
         In training each channel is a full block over items and positions (m² entries for m values
         of a channel); in inference the matrix is diagonal.
         """
-        arrays = together(x=x, weight=weight, running_mean=running_mean, running_var=running_var)
+        arrays = together(
+            optional=OPTIONAL,
+            x=x,
+            weight=weight,
+            running_mean=running_mean,
+            running_var=running_var,
+        )
         x, weight, running_mean, running_var = arrays
         items, _ = self._prepared(x, arrays)
         mean, scale = self._mean_and_scale(items, running_mean, running_var, training)

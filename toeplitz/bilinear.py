@@ -53,7 +53,7 @@ class Bilinear(ABC):
         array([[[19, 25],
                 [37, 43]]])
         """
-        x, w, b = together(x=x, w=w, b=b)
+        x, w, b = together(optional=("b",), x=x, w=w, b=b)
         items = batched("x", x, self.input_shape)
         shaped("w", w, self.weight_shape, "the weight shape")
         result = np.result_type(*(a.dtype for a in (x, w, b) if a is not None))
@@ -98,7 +98,7 @@ class Bilinear(ABC):
 
     def linearize(self, x: Any, w: Any, b: Any = None) -> Affine:
         """The layer as the affine map of x.ravel(): A = T(w), once for each item of x."""
-        x, w, b = together(x=x, w=w, b=b)
+        x, w, b = together(optional=("b",), x=x, w=w, b=b)
         items = batched("x", x, self.input_shape)
         xp = namespace(w)
         matrix = self.matrix(w)

@@ -12,6 +12,7 @@ from toeplitz.arrays import (
     batched,
     flat,
     namespace,
+    number_dtype,
     shaped,
     storable,
     storable_dtype,
@@ -36,6 +37,8 @@ from toeplitz.sparse import Sparse
 if TYPE_CHECKING:
     import sympy
     from scipy.sparse.linalg import LinearOperator
+
+    from toeplitz.conv_transpose import ConvTranspose
 
 LAYOUTS = ("channels_first", "channels_last")
 UNFOLDED = 1 << 25  # entries of U(x) that are held at a time
@@ -104,15 +107,13 @@ class Conv(Geometry, Bilinear):
                [0, 1, 2, 3, 0],
                [0, 0, 1, 2, 3]])
         """
-        (w,) = together(w=w)
-        shaped("w", w, self.weight_shape, "the weight shape")
-        storable("w", w)
-        format = sparse.available_format(format, w)
-        last = arguments.choice("layout", layout, LAYOUTS) == "channels_last"
-        cost = self.cost(w.dtype)
-        fits(cost.bytes[format], w, f"the {format} matrix", self, "use operator(w)")
+        w = checked_weights(self, w, format, layout)
+        return self.written(w, format, layout)
 
-        if format == "bsr" and last:
+    def written(self, w: Array, format: str, layout: str) -> Sparse:
+        """matrix() of checked arguments."""
+        last = layout == "channels_last"
+        if format == "bsr" and last and self.in_channels:
             return self._blocks(w)
         taps = w.reshape(prod(w.shape[:2]), *self.kernel_size)
         spatial = self.transposed_factors if format == "csc" else self.forward_factors
@@ -150,12 +151,12 @@ class Conv(Geometry, Bilinear):
         (x,) = together(x=x)
         storable("x", x)
         items = batched("x", x, self.input_shape)
+        need = len(items) * self.triple_count * (x.dtype.itemsize + 4) + self.table_bytes
+        fits(need, x, "unfolded(x)", self, "use patches(x), or fewer items")
         lead = channels(self.in_channels, self.out_channels, self.groups)
         # Here the channel's columns are weights and its values are inputs.
         lead = Factor(lead.value.size, lead.value, lead.column, lead.count, repeats=True)
         factors = (stacked(len(items)), lead, *self.weight_factors)
-        need = sparse.entries(factors) * (x.dtype.itemsize + 4)
-        fits(need, x, "unfolded(x)", self, "use patches(x), or fewer items")
         return sparse.wrap(sparse.compressed(factors, items))
 
     def _unfolded_groups(self, items: Array) -> Sparse:
@@ -189,7 +190,10 @@ class Conv(Geometry, Bilinear):
     def _unfolding(self, one: Array) -> Sparse:
         xp = namespace(one)
         storable_dtype(one)
-        factors = (diagonal(self.in_channels), patch_factor(self, taps_first=True))
+        windows = prod(self.output_shape[1:]) * prod(self.kernel_size)
+        need = self.in_channels * windows * (one.dtype.itemsize + 8) + 24 * windows
+        fits(need + self.table_bytes, one, "unfolding()", self, "take a smaller input_shape")
+        factors = (diagonal(self.in_channels), patch_factor(self))
         return sparse.wrap(sparse.compressed(factors, xp.full((self.in_channels, 1), one)))
 
     def patches(self, x: Any) -> Array:
@@ -248,7 +252,7 @@ class Conv(Geometry, Bilinear):
     def operator(self, w: Any) -> "LinearOperator":
         """T(w) as a LinearOperator: the same products, the matrix never built.
 
-        Its products go through (W ⊗ I) E, a block of output positions at a time.
+        Its products go through T(w) = sum over taps of shift ⊗ W, one tap at a time.
 
         >>> import numpy as np, toeplitz
         >>> conv = toeplitz.Conv((1, 5), (1, 1, 3))
@@ -261,11 +265,14 @@ class Conv(Geometry, Bilinear):
         (w,) = together(w=w)
         shaped("w", w, self.weight_shape, "the weight shape")
         storable("w", w)
+        windows = prod(self.output_shape[1:]) * prod(self.kernel_size)
+        need = windows * (w.dtype.itemsize + 32) + self.table_bytes
+        fits(need, w, "operator(w)", self, "take a smaller input_shape")
         return operator(self, w)
 
     def cost(self, dtype: Any = np.float32) -> Cost:
         """Stored entries and bytes of T(w) in each format, before anything is built."""
-        return Cost.of(self, np.dtype(dtype))
+        return Cost.of(self, number_dtype(dtype))
 
     def symbolic(self) -> "sympy.ImmutableSparseMatrix":
         """T(w) in letters: a, b, c … for up to 26 taps of one channel, else w_{o,i,k}.
@@ -293,3 +300,15 @@ class Conv(Geometry, Bilinear):
         from toeplitz.symbolic import latex  # sympy is slow to import
 
         return latex(self)
+
+
+def checked_weights(layer: "Conv | ConvTranspose", w: Any, format: str, layout: str) -> Array:
+    """w as an array, if the layer's matrix of it can be written in this format and layout."""
+    (w,) = together(w=w)
+    shaped("w", w, layer.weight_shape, "the weight shape")
+    storable("w", w)
+    sparse.available_format(format, w)
+    arguments.choice("layout", layout, LAYOUTS)
+    need = layer.cost(w.dtype).bytes[format] + layer.table_bytes
+    fits(need, w, f"the {format} matrix", layer, "use operator(w)")
+    return w

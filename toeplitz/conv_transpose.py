@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from toeplitz import arguments, sparse
 from toeplitz.arguments import Padding, Pairs, PerAxis
-from toeplitz.arrays import Array, batched, storable, together
+from toeplitz.arrays import Array, batched, number_dtype, storable, together
 from toeplitz.axis import Factor, channels_transposed, factor, stacked
 from toeplitz.bilinear import Bilinear
-from toeplitz.conv import Conv
+from toeplitz.conv import Conv, checked_weights
 from toeplitz.cost import Cost
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
@@ -75,6 +75,8 @@ class ConvTranspose(Bilinear):
         extra = arguments.per_axis("output_padding", output_padding, axes, 0)
         groups = arguments.integer("groups", groups, 1)
         arguments.divides(groups, inputs[0], "input")
+        if weights[1] < 1:
+            raise ValueError(f"weight_shape must have sizes of at least 1, got {weights}")
         if weights[0] != inputs[0]:
             raise ValueError(
                 f"weight_shape must be {form}: the input channels are {inputs[0]}, "
@@ -122,15 +124,20 @@ class ConvTranspose(Bilinear):
         return self.conv.macs
 
     @property
+    def table_bytes(self) -> int:
+        """What the axis tables take while a matrix is written."""
+        return self.conv.table_bytes
+
+    @property
     def triple_count(self) -> int:
         """Multiply-adds that reach an output."""
         return self.conv.triple_count
 
     def matrix(self, w: Any, format: str = "csr", layout: str = "channels_first") -> Sparse:
         """T(w)ᵀ, the transpose of `self.conv.matrix(w)`, in the formats and layouts of Conv."""
-        format = arguments.choice("format", format, sparse.FORMATS)
+        w = checked_weights(self, w, format, layout)
         mirrored = {"csr": "csc", "csc": "csr"}.get(format, format)
-        return self.conv.matrix(w, mirrored, layout).T
+        return self.conv.written(w, mirrored, layout).T
 
     def unfolded(self, x: Any) -> Sparse:
         """The sparse matrix with y.ravel() = unfolded(x) @ w.ravel(), of x's dtype.
@@ -142,6 +149,8 @@ class ConvTranspose(Bilinear):
         storable("x", x)
         items = batched("x", x, self.input_shape)
         conv = self.conv
+        need = len(items) * self.triple_count * (x.dtype.itemsize + 4) + self.table_bytes
+        fits(need, x, "unfolded(x)", self, "take fewer items")
         lead = channels_transposed(conv.in_channels, conv.out_channels, conv.groups)
         # Here the channel's columns are weights and its values are inputs.
         weights = prod(self.weight_shape[:2])
@@ -151,8 +160,6 @@ class ConvTranspose(Bilinear):
             for axis, (output, input, tap) in conv.axis_triples()
         ]
         factors = (stacked(len(items)), lead, *spatial)
-        need = sparse.entries(factors) * (x.dtype.itemsize + 4)
-        fits(need, x, "unfolded(x)", self, "take fewer items")
         return sparse.wrap(sparse.compressed(factors, items))
 
     def weight_gradient(self, g: Array, x: Array) -> Array:
@@ -167,7 +174,7 @@ class ConvTranspose(Bilinear):
 
     def cost(self, dtype: Any = "float32") -> Cost:
         """Stored entries and bytes of T(w)ᵀ in each format, before anything is built."""
-        return self.conv.cost(dtype).transposed()
+        return Cost.of(self.conv, number_dtype(dtype), transposed=True)
 
     def symbolic(self) -> "sympy.ImmutableSparseMatrix":
         """T(w)ᵀ in letters."""

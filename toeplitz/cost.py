@@ -32,31 +32,27 @@ class Cost:
     bytes: dict[str, int]
 
     @classmethod
-    def of(cls, geometry: Geometry, dtype: np.dtype[Any]) -> "Cost":
-        shape = (prod(geometry.output_shape), prod(geometry.input_shape))
-        pairs = prod(factor.entries for factor in geometry.forward_factors)
+    def of(cls, geometry: Geometry, dtype: np.dtype[Any], transposed: bool = False) -> "Cost":
+        """The cost of T(w), or of its transpose."""
+        outputs, inputs = prod(geometry.output_shape), prod(geometry.input_shape)
+        rows, columns = (inputs, outputs) if transposed else (outputs, inputs)
+        row_channels = geometry.in_channels if transposed else geometry.out_channels
+        pairs = prod(pairs for _, pairs in geometry.counts)
         nnz = geometry.out_channels * geometry.weight_shape[1] * pairs
-        value = dtype.itemsize
-        index = index_dtype(nnz, *shape).itemsize
-        block = geometry.out_channels // geometry.groups * geometry.weight_shape[1]
+        blocks = pairs * geometry.groups
+        block_rows = rows // max(row_channels, 1) * geometry.groups
         windows = prod(geometry.output_shape[1:]) * prod(geometry.kernel_size)
+        value = dtype.itemsize
+        index = index_dtype(nnz, rows, columns).itemsize
         sizes = {
-            "csr": nnz * (value + index) + (shape[0] + 1) * index,
-            "csc": nnz * (value + index) + (shape[1] + 1) * index,
+            "csr": nnz * (value + index) + (rows + 1) * index,
+            "csc": nnz * (value + index) + (columns + 1) * index,
             "coo": nnz * (value + 2 * index),
-            "bsr": nnz * value
-            + (nnz // max(block, 1)) * index
-            + (prod(geometry.output_shape[1:]) * geometry.groups + 1) * index,
-            "dense": shape[0] * shape[1] * value,
+            "bsr": nnz * value + (blocks + block_rows + 1) * index,
+            "dense": rows * columns * value,
             "operator": prod(geometry.weight_shape) * value + windows * (value + 4),
         }
-        return cls(shape, nnz, dtype, sizes)
-
-    def transposed(self) -> "Cost":
-        """The cost of the transpose: rows and columns change places."""
-        mirrored = {"csr": "csc", "csc": "csr"}
-        sizes = {mirrored.get(name, name): size for name, size in self.bytes.items()}
-        return Cost(self.shape[::-1], self.nnz, self.dtype, sizes)
+        return cls((rows, columns), nnz, dtype, sizes)
 
     def __str__(self) -> str:
         width = max(map(len, self.bytes))

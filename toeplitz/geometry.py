@@ -9,7 +9,7 @@ import numpy as np
 
 from toeplitz import arguments
 from toeplitz.arguments import PADDING_MODES, PADDING_NAMES, Padding, Pairs, PerAxis
-from toeplitz.axis import Axis, Factor, Indices, factor
+from toeplitz.axis import LARGEST, Axis, Factor, Indices, factor
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -124,8 +124,17 @@ class Geometry:
     @property
     def triple_count(self) -> int:
         """Multiply-adds that touch an input: the number of triples (output, input, weight)."""
-        spatial = prod(int((source >= 0).sum()) for source in self.sources)
-        return self.out_channels * self.weight_shape[1] * spatial
+        return self.out_channels * self.weight_shape[1] * prod(reads for reads, _ in self.counts)
+
+    @cached_property
+    def counts(self) -> tuple[tuple[int, int], ...]:
+        """For each axis the numbers of (output, tap) and of (output, input) pairs."""
+        return tuple(axis.counts() for axis in self.axes)
+
+    @property
+    def table_bytes(self) -> int:
+        """What the axis tables take while a matrix is written."""
+        return 72 * sum(axis.windows * axis.kernel for axis in self.axes)
 
     @cached_property
     def sources(self) -> tuple[Indices, ...]:
@@ -165,18 +174,16 @@ class Geometry:
         return result
 
 
-def patch_factor(geometry: Geometry, taps_first: bool) -> Factor:
-    """E for one channel: row (taps, positions) or (positions, taps) holds 1 at the input read."""
+def patch_factor(geometry: Geometry) -> Factor:
+    """E for one channel: the row (taps, positions) holds a one at the input that is read."""
     axes = geometry.ndim
     flat: Indices = np.zeros((), np.intp)
     inside: Indices = np.ones((), np.bool_)
     for position, (axis, source) in enumerate(zip(geometry.axes, geometry.sources, strict=True)):
         grid = [1] * (2 * axes)
-        grid[position], grid[axes + position] = source.shape
-        flat = flat * axis.size + source.reshape(grid)
-        inside = inside & (source >= 0).reshape(grid)
-    if taps_first:
-        flat, inside = (a.transpose(*range(axes, 2 * axes), *range(axes)) for a in (flat, inside))
+        grid[axes + position], grid[position] = source.shape
+        flat = flat * axis.size + source.T.reshape(grid)
+        inside = inside & (source >= 0).T.reshape(grid)
     columns = prod(geometry.input_shape[1:])
     column = np.where(inside, flat, 0).reshape(-1, 1)
     return Factor(columns, column, np.zeros_like(column), inside.ravel().astype(np.intp))
@@ -207,6 +214,12 @@ def _padding(value: Any, unpadded: list[Axis]) -> Pairs:
 
 
 def _check_axis(position: int, axis: Axis) -> None:
+    steps = axis.stride, axis.dilation, axis.input_dilation
+    largest = max(axis.dilated, axis.padded, axis.extent, axis.before, axis.after, *steps)
+    if largest > LARGEST:
+        raise ValueError(
+            f"sizes and steps must stay below 2**62 on spatial axis {position}: got {largest}"
+        )
     if axis.extent > axis.padded:
         raise ValueError(
             f"the kernel is wider than the padded input on spatial axis {position}: "

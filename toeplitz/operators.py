@@ -1,6 +1,7 @@
-"""The structured product: T(w) = (W ⊗ I) E as a LinearOperator, the matrix never built."""
+"""The structured product: T(w) = sum over taps of shift ⊗ W as a LinearOperator, never built."""
 
 from collections.abc import Iterator
+from functools import reduce
 from importlib import import_module
 from math import prod
 from typing import TYPE_CHECKING
@@ -9,21 +10,19 @@ import numpy as np
 
 from toeplitz import sparse
 from toeplitz.arrays import Array, namespace, sparse_namespace
+from toeplitz.axis import Indices
 from toeplitz.conv import Conv
-from toeplitz.geometry import patch_factor
-from toeplitz.sparse import Sparse
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
-BLOCK = 1 << 23  # entries of the patches that are held at a time
+BLOCK = 1 << 23  # inputs that are gathered at a time
 
 
 def operator(conv: Conv, w: Array) -> "LinearOperator":
     """The LinearOperator of T(w): matvec, rmatvec, matmat, rmatmat, .T and .H."""
     product = _Product(conv, w)
-    library = sparse_namespace(w).__name__
-    linalg = import_module(f"{library}.linalg")
+    linalg = import_module(f"{sparse_namespace(w).__name__}.linalg")
     return linalg.LinearOperator(  # type: ignore[no-any-return]  # imported by name
         (prod(conv.output_shape), prod(conv.input_shape)),
         matvec=product.forward,
@@ -35,61 +34,85 @@ def operator(conv: Conv, w: Array) -> "LinearOperator":
 
 
 class _Product:
-    """Both products, with the patches made for a block of output positions at a time."""
+    """Both products, tap by tap: W (O/G, C/G) times the inputs that the tap reads.
+
+    Padding is never multiplied, so what is not finite stays where the matrix has it.
+    """
 
     def __init__(self, conv: Conv, w: Array) -> None:
         xp = namespace(w)
-        self.conv = conv
-        self.taps = prod(conv.kernel_size)
         self.inputs = prod(conv.input_shape[1:])
         self.outputs = prod(conv.output_shape[1:])
+        self.groups = conv.groups
         self.width = conv.weight_shape[1]
         self.height = conv.out_channels // conv.groups
-        # (G, O/G, K * C/G): taps before channels, the order in which E gives them.
-        split = w.reshape(conv.groups, self.height, self.width, self.taps)
-        self.weights = xp.moveaxis(split, 3, 2).reshape(
-            conv.groups, self.height, self.taps * self.width
-        )
-        factors = (patch_factor(conv, taps_first=False),)
-        self.patches = sparse.wrap(sparse.compressed(factors, xp.ones(1, w.dtype)))
+        self.taps = list(_taps(conv))
+        split = w.reshape(conv.groups, self.height, self.width, len(self.taps))
+        self.weights = xp.moveaxis(split, 3, 0).copy()
 
     def forward(self, x: Array) -> Array:
         """T(w) @ x for x (inputs,) or (inputs, N)."""
-        conv, xp = self.conv, namespace(x)
+        xp = namespace(x)
         items = prod(x.shape[1:])
-        pixels = xp.moveaxis(x.reshape(conv.in_channels, self.inputs, items), 1, 0)
-        pixels = pixels.reshape(self.inputs, conv.in_channels * items)
+        pixels = x.reshape(self.groups, self.width, self.inputs, items)
         dtype = np.result_type(x.dtype, self.weights.dtype)
-        y = xp.empty((conv.groups, self.height, self.outputs, items), dtype)
-        for start, stop, patches in self._blocks(items):
-            grid = (stop - start, self.taps, conv.groups, self.width, items)
-            seen = (patches @ pixels).reshape(grid).transpose(2, 1, 3, 0, 4)
-            columns = seen.reshape(conv.groups, self.taps * self.width, (stop - start) * items)
-            product = self.weights @ columns
-            y[:, :, start:stop] = product.reshape(*y.shape[:2], stop - start, items)
-        return y.reshape(conv.out_channels * self.outputs, *x.shape[1:])
+        y = xp.zeros((self.groups, self.height, self.outputs, items), dtype)
+        for weight, outputs, inputs in self._parts(items):
+            read = pixels[:, :, inputs].reshape(self.groups, self.width, len(inputs) * items)
+            y[:, :, outputs] += (weight @ read).reshape(*y.shape[:2], len(outputs), items)
+        return y.reshape(self.groups * self.height * self.outputs, *x.shape[1:])
 
     def adjoint(self, g: Array) -> Array:
         """T(w)ᴴ @ g for g (outputs,) or (outputs, N)."""
-        conv, xp = self.conv, namespace(g)
+        xp = namespace(g)
         items = prod(g.shape[1:])
-        upstream = g.reshape(conv.groups, self.height, self.outputs, items)
+        upstream = g.reshape(self.groups, self.height, self.outputs, items)
         dtype = np.result_type(g.dtype, self.weights.dtype)
-        pixels = xp.zeros((self.inputs, conv.in_channels * items), dtype)
-        weights = self.weights.conj().transpose(0, 2, 1)
-        for start, stop, patches in self._blocks(items):
-            rows = upstream[:, :, start:stop].reshape(
-                conv.groups, self.height, (stop - start) * items
-            )
-            grid = (conv.groups, self.taps, self.width, stop - start, items)
-            sent = (weights @ rows).reshape(grid).transpose(3, 1, 0, 2, 4)
-            pixels += patches.T @ sent.reshape(patches.shape[0], conv.in_channels * items)
-        x = xp.moveaxis(pixels.reshape(self.inputs, conv.in_channels, items), 1, 0)
-        return x.reshape(conv.in_channels * self.inputs, *g.shape[1:])
+        x = xp.zeros((self.inputs, self.groups * self.width * items), dtype)
+        for weight, outputs, inputs in self._parts(items):
+            some = upstream[:, :, outputs].reshape(self.groups, self.height, len(outputs) * items)
+            sent = weight.conj().transpose(0, 2, 1) @ some
+            split = sent.reshape(self.groups, self.width, len(outputs), items)
+            rows = split.transpose(2, 0, 1, 3).reshape(len(outputs), x.shape[1])
+            # Two outputs may read one input through the same tap: add, do not assign.
+            x += _selection(inputs, self.inputs, rows) @ rows
+        grid = (self.inputs, self.groups * self.width, items)
+        folded = xp.moveaxis(x.reshape(grid), 0, 1)
+        return folded.reshape(self.groups * self.width * self.inputs, *g.shape[1:])
 
-    def _blocks(self, items: int) -> Iterator[tuple[int, int, Sparse]]:
-        """Ranges of output positions, each with its rows of E."""
-        step = max(1, BLOCK // max(1, self.taps * self.conv.in_channels * items))
-        for start in range(0, self.outputs, step):
-            stop = min(start + step, self.outputs)
-            yield start, stop, self.patches[start * self.taps : stop * self.taps]
+    def _parts(self, items: int) -> Iterator[tuple[Array, Indices, Indices]]:
+        """The weights of each tap, with a block of its outputs and the inputs they read."""
+        step = max(1, BLOCK // max(1, self.groups * self.width * items))
+        for weight, (outputs, inputs) in zip(self.weights, self.taps, strict=True):
+            for start in range(0, len(outputs), step):
+                part = slice(start, start + step)
+                yield weight, outputs[part], inputs[part]
+
+
+def _taps(conv: Conv) -> Iterator[tuple[Indices, Indices]]:
+    """For each tap the flat positions of the outputs that read through it, and of their inputs."""
+    axes = []
+    for axis, (output, input, tap) in conv.axis_triples():
+        reads = [(output[tap == t], input[tap == t]) for t in range(axis.kernel)]
+        axes.append((axis.windows, axis.size, reads))
+    for index in np.ndindex(conv.kernel_size):
+        chosen = [
+            (windows, size, *reads[t])
+            for (windows, size, reads), t in zip(axes, index, strict=True)
+        ]
+        yield (
+            reduce(lambda flat, a: np.add.outer(flat * a[0], a[2]), chosen, np.intp(0)).ravel(),
+            reduce(lambda flat, a: np.add.outer(flat * a[1], a[3]), chosen, np.intp(0)).ravel(),
+        )
+
+
+def _selection(inputs: Indices, size: int, like: Array) -> sparse.Sparse:
+    """The 0/1 matrix (size, inputs) that adds row j to position inputs[j]."""
+    xp = namespace(like)
+    arrays = sparse.Compressed(
+        xp.ones(len(inputs), like.dtype),
+        xp.asarray(inputs),
+        xp.arange(len(inputs) + 1),
+        (len(inputs), size),
+    )
+    return sparse.wrap(arrays).T

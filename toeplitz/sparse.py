@@ -159,8 +159,11 @@ def _merge(factors: Sequence[Factor], values: Array) -> Array:
     xp = namespace(values)
     for position, factor in enumerate(factors):
         if factor.merge is not None:
-            merge = xp.asarray(factor.merge.astype(values.dtype))
-            values = xp.moveaxis(xp.tensordot(merge, values, axes=(1, position)), 0, position)
+            zero = xp.zeros_like(xp.take(values, xp.asarray([0]), axis=position))
+            padded = xp.concatenate([values, zero], axis=position)  # -1 is the zero
+            values = sum(
+                xp.take(padded, xp.asarray(members), axis=position) for members in factor.merge.T
+            )
     return xp.ascontiguousarray(values)
 
 

@@ -126,7 +126,7 @@ class AdaptiveWindows(Windows):
     ) -> None:
         inputs = arguments.input_shape(input_shape)
         sizes: Any = output_size
-        if hasattr(sizes, "__len__") and not isinstance(sizes, str):
+        if arguments.several(sizes) and not isinstance(sizes, str):
             sizes = tuple(
                 size if wanted is None else wanted
                 for wanted, size in zip(sizes, inputs[1:], strict=False)

@@ -15,7 +15,7 @@ def named(function: Any, name: str, axes: int) -> Any:
 
 def alike(**arrays: Any) -> list[Array]:
     """The arrays, all of the dtype of the first."""
-    result = together(**arrays)
+    result = together(optional=("bias",), **arrays)
     first, *others = arrays
     for name, array in zip(others, result[1:], strict=True):
         if array is not None and array.dtype != result[0].dtype:
@@ -41,6 +41,6 @@ def item(name: str, input: Array, axes: int, least: int = 0) -> tuple[int, ...]:
 
 def ints(name: str, value: Any, axes: int, minimum: int) -> tuple[int, ...]:
     """One integer per axis; as in PyTorch, a tuple of one stands for all."""
-    if not isinstance(value, str) and hasattr(value, "__len__") and len(value) == 1:
+    if not isinstance(value, str) and arguments.several(value) and len(value) == 1:
         (value,) = value
     return arguments.per_axis(name, value, axes, minimum)

@@ -124,7 +124,7 @@ def receptive_field(
     count = _count("layers", layers, given, L)
     if isinstance(count, sympy.Expr):
         for name, value in given.items():
-            if hasattr(value, "__len__"):
+            if arguments.several(value):
                 entries = arguments.sequence(name, value, EITHER)
                 raise ValueError(
                     f"layers must be the number of entries where {name} is a sequence: "
@@ -223,7 +223,7 @@ def _integer(name: str, value: Any, minimum: int | None = None) -> sympy.Expr:
 
 def _sides(padding: Any) -> tuple[sympy.Expr, sympy.Expr]:
     """Padding before and after an axis."""
-    if not hasattr(padding, "__len__"):
+    if not arguments.several(padding):
         side = _integer("padding", padding)
         return side, side
     sides = arguments.sequence("padding", padding, "an integer or the pair (before, after)")
@@ -235,7 +235,7 @@ def _sides(padding: Any) -> tuple[sympy.Expr, sympy.Expr]:
 def _count(name: str, count: Any, given: dict[str, Any], default: Count) -> Count:
     """How many layers or axes: what is said, or the length of a sequence, or the default."""
     if count is None:
-        lengths = [len(value) for value in given.values() if hasattr(value, "__len__")]
+        lengths = [len(value) for value in given.values() if arguments.several(value)]
         return lengths[0] if lengths else default
     said = _integer(name, count, 0)
     return int(said) if said.is_Integer else said
@@ -247,7 +247,7 @@ def _axes(ndim: int | None, given: dict[str, Any]) -> int:
 
 def _entries(name: str, value: Any, count: int, of: str) -> tuple[Any, ...]:
     """One entry for each layer or axis, from one or a sequence of them."""
-    if not hasattr(value, "__len__"):
+    if not arguments.several(value):
         return (value,) * count
     entries = arguments.sequence(name, value, EITHER)
     if len(entries) != count:
