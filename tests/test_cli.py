@@ -210,10 +210,10 @@ ConvTranspose((1, 3), (1, 1, 3), stride=(2,))
                          9  that reach an output
   matrix             7 x 3
   entries                9  stored, of 21
-  csc            124 bytes
   csr            140 bytes  with values of int64
+  csc            124 bytes
   coo            144 bytes
-  bsr            124 bytes  in layout channels_last: a block for each tap and position
+  bsr            140 bytes  in layout channels_last: a block for each tap and position
   dense          168 bytes  with all its zeros
   operator       132 bytes  not built, only multiplied by
 """,

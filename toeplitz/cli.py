@@ -15,8 +15,9 @@ import click
 import numpy as np
 
 import toeplitz
-from toeplitz.conv import LAYOUTS, Conv
+from toeplitz.conv import Conv
 from toeplitz.conv_transpose import ConvTranspose
+from toeplitz.cost import LAYOUTS
 from toeplitz.export import SUFFIXES, replacing, write
 from toeplitz.memory import readable
 from toeplitz.options import (

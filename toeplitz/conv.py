@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from toeplitz import arguments, sparse
+from toeplitz import sparse
 from toeplitz.arrays import (
     Array,
     batched,
@@ -29,7 +29,7 @@ from toeplitz.axis import (
     stacked,
 )
 from toeplitz.bilinear import Bilinear
-from toeplitz.cost import Cost
+from toeplitz.cost import Cost, checked_weights
 from toeplitz.geometry import Geometry, patch_factor
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     import sympy
     from scipy.sparse.linalg import LinearOperator
 
-    from toeplitz.conv_transpose import ConvTranspose
-
-LAYOUTS = ("channels_first", "channels_last")
 UNFOLDED = 1 << 25  # entries of U(x) that are held at a time
 
 
@@ -300,15 +297,3 @@ class Conv(Geometry, Bilinear):
         from toeplitz.symbolic import latex  # sympy is slow to import
 
         return latex(self)
-
-
-def checked_weights(layer: "Conv | ConvTranspose", w: Any, format: str, layout: str) -> Array:
-    """w as an array, if the layer's matrix of it can be written in this format and layout."""
-    (w,) = together(w=w)
-    shaped("w", w, layer.weight_shape, "the weight shape")
-    storable("w", w)
-    sparse.available_format(format, w)
-    arguments.choice("layout", layout, LAYOUTS)
-    need = layer.cost(w.dtype).bytes[format] + layer.table_bytes
-    fits(need, w, f"the {format} matrix", layer, "use operator(w)")
-    return w

@@ -9,8 +9,8 @@ from toeplitz.arguments import Padding, Pairs, PerAxis
 from toeplitz.arrays import Array, batched, number_dtype, storable, together
 from toeplitz.axis import Factor, channels_transposed, factor, stacked
 from toeplitz.bilinear import Bilinear
-from toeplitz.conv import Conv, checked_weights
-from toeplitz.cost import Cost
+from toeplitz.conv import Conv
+from toeplitz.cost import Cost, checked_weights
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 

@@ -2,13 +2,21 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toeplitz.arguments import choice
+from toeplitz.arrays import Array, shaped, storable, together
 from toeplitz.geometry import Geometry
-from toeplitz.memory import readable
-from toeplitz.sparse import index_dtype
+from toeplitz.memory import fits, readable
+from toeplitz.sparse import available_format, index_dtype
+
+if TYPE_CHECKING:
+    from toeplitz.conv import Conv
+    from toeplitz.conv_transpose import ConvTranspose
+
+LAYOUTS = ("channels_first", "channels_last")
 
 
 @dataclass(frozen=True)
@@ -60,3 +68,15 @@ class Cost:
         return "\n".join(
             [f"{self.shape[0]} x {self.shape[1]}, {self.nnz} stored entries, {self.dtype}", *rows]
         )
+
+
+def checked_weights(layer: "Conv | ConvTranspose", w: Any, format: str, layout: str) -> Array:
+    """w as an array, if the layer's matrix of it can be written in this format and layout."""
+    (w,) = together(w=w)
+    shaped("w", w, layer.weight_shape, "the weight shape")
+    storable("w", w)
+    available_format(format, w)
+    choice("layout", layout, LAYOUTS)
+    need = layer.cost(w.dtype).bytes[format] + layer.table_bytes
+    fits(need, w, f"the {format} matrix", layer, "use operator(w)")
+    return w
