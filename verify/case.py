@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from math import prod
+from math import isqrt, prod
 from typing import Any
 
 import numpy as np
@@ -140,6 +140,9 @@ def amplitude(case: Case) -> int:
     if case.data == "long sums":
         terms = max(forward, 1)
     limit = exact_limit(case.dtype) // (2 if case.dtype.startswith("complex") else 1)
+    if case.data == "long sums":
+        # Products that need more bits than the next narrower dtype has.
+        return max(1, min(8191, isqrt(limit // (terms + 1))))
     for largest in range(9, 1, -1):
         if largest * largest * terms + largest <= limit:
             return largest

@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from verify.case import Case
-from verify.ops import Op
+from verify.case import Case, laid_out
+from verify.ops import DEFAULTS, Op
+
+ROLES = {"forward": ("x", "w", "b"), "backward": ("g", "x", "w")}
 
 
 @dataclass(frozen=True)
@@ -17,13 +19,15 @@ class Outcome:
 
     kind: "value" (value is an array, or a tuple of three for a backward pass), "unsupported"
     (NotImplementedError), "raised", "wrong type", "crash" or "hang"; message says more. mutated:
-    the names of the arguments that the call wrote to.
+    the names of the arguments that the call wrote to. overwrote: whether it changed the arrays
+    that the call before it returned.
     """
 
     kind: str
     value: Any = None
     message: str = ""
     mutated: tuple[str, ...] = ()
+    overwrote: bool = False
 
     @property
     def ok(self) -> bool:
@@ -31,7 +35,11 @@ class Outcome:
 
 
 class Suspect(Protocol):
-    """Something that can be called with the arrays and arguments of a case."""
+    """Something that can be called with the arrays and arguments of a case.
+
+    changes: other arrays than the case's (x=…; they get the case's dtype and memory layout) and
+    other arguments (groups=4), also ones that no right layer has.
+    """
 
     name: str
     has_backward: bool
@@ -39,10 +47,10 @@ class Suspect(Protocol):
     def parameters(self) -> frozenset[str] | None:
         """The names of the arguments that the forward pass takes; None for any."""
 
-    def forward(self, arrays: Mapping[str, Any], arguments: Mapping[str, Any]) -> Outcome:
+    def forward(self, case: Case, **changes: Any) -> Outcome:
         """f(x, w, b, **arguments)."""
 
-    def backward(self, arrays: Mapping[str, Any], arguments: Mapping[str, Any]) -> Outcome:
+    def backward(self, case: Case, **changes: Any) -> Outcome:
         """backward(g, x, w, **arguments)."""
 
 
@@ -60,25 +68,50 @@ class Callables:
                 raise TypeError(f"{role} must be callable, got {function!r}")
         self._forward = forward
         self._backward = backward
-        self.name = name or getattr(forward, "__name__", type(forward).__name__)
+        self.name = str(name or getattr(forward, "__name__", type(forward).__name__))
         self.has_backward = backward is not None
+        self._returned: list[tuple[Any, Any]] = []  # the arrays of the last call, and copies
 
     def parameters(self) -> frozenset[str] | None:
-        try:
-            taken = inspect.signature(self._forward).parameters.values()
-        except (TypeError, ValueError):  # builtins and extensions without a signature
-            return None
-        if any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in taken):
-            return None
-        return frozenset(p.name for p in taken)
+        return taken_by(self._forward)
 
-    def forward(self, arrays: Mapping[str, Any], arguments: Mapping[str, Any]) -> Outcome:
-        return perform(self._forward, arrays, arguments)
+    def forward(self, case: Case, **changes: Any) -> Outcome:
+        return self._call(self._forward, "forward", case, changes)
 
-    def backward(self, arrays: Mapping[str, Any], arguments: Mapping[str, Any]) -> Outcome:
+    def backward(self, case: Case, **changes: Any) -> Outcome:
         if self._backward is None:
             return Outcome("unsupported", message="no backward pass was given")
-        return perform(self._backward, arrays, arguments)
+        return self._call(self._backward, "backward", case, changes)
+
+    def _call(
+        self, function: Callable[..., Any], role: str, case: Case, changes: Mapping[str, Any]
+    ) -> Outcome:
+        outcome = perform(function, *inputs(role, case, changes, taken_by(function)))
+        overwrote = not all(_same(copy, array) for array, copy in self._returned)
+        parts = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
+        self._returned = [(part, np.array(part, order="C")) for part in parts if outcome.ok]
+        return replace(outcome, overwrote=True) if overwrote else outcome
+
+
+def inputs(
+    role: str, case: Case, changes: Mapping[str, Any], taken: frozenset[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays and the arguments of a call, fresh ones: those of the case, or the changes.
+
+    taken: the names that the function takes; None for any. What it does not take is left out
+    where it says nothing, as stride=(1, 1).
+    """
+    names = ROLES[role]
+    arrays = dict.fromkeys(names) | case.arrays.given(*(n for n in names if n not in changes))
+    for name in names:
+        if changes.get(name) is not None:
+            arrays[name] = laid_out(changes[name], case.dtype, case.layout)
+    arguments = {
+        name: value
+        for name, value in case.arguments.items()
+        if taken is None or name in taken or not _says_nothing(value, DEFAULTS.get(name, 1))
+    }
+    return arrays, arguments | {n: v for n, v in changes.items() if n not in names}
 
 
 def perform(
@@ -90,24 +123,16 @@ def perform(
     try:
         value = function(*given.values(), **arguments)
     except NotImplementedError as error:
-        return Outcome("unsupported", message=str(error))
+        return Outcome("unsupported", message=first_line(error))
+    except SystemExit as error:
+        return Outcome("crash", message=f"exited with status {exit_status(error.code)}")
     except Exception as error:  # whatever an implementation raises is for the report
-        return Outcome("raised", message=f"{type(error).__name__}: {_first_line(error)}")
+        return Outcome("raised", message=described(error))
     mutated = tuple(name for name in given if not _same(before[name], given[name]))
     wrong = _wrong_type(value)
     if wrong:
         return Outcome("wrong type", message=wrong, mutated=mutated)
     return Outcome("value", value, mutated=mutated)
-
-
-def call_forward(suspect: Suspect, case: Case) -> Outcome:
-    """The forward pass of a case."""
-    return suspect.forward(case.arrays.given("x", "w", "b"), case.arguments)
-
-
-def call_backward(suspect: Suspect, case: Case) -> Outcome:
-    """The backward pass of a case."""
-    return suspect.backward(case.arrays.given("g", "x", "w"), case.arguments)
 
 
 def missing(suspect: Suspect, op: Op) -> tuple[str, ...]:
@@ -116,19 +141,57 @@ def missing(suspect: Suspect, op: Op) -> tuple[str, ...]:
     return () if taken is None else tuple(p for p in op.parameters if p not in taken)
 
 
+def taken_by(function: Callable[..., Any]) -> frozenset[str] | None:
+    """The names of the arguments that a function takes; None for any."""
+    try:
+        taken = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # builtins and extensions without a signature
+        return None
+    if any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in taken):
+        return None
+    return frozenset(p.name for p in taken)
+
+
+def described(error: BaseException) -> str:
+    """The kind of an exception and the first line of what it says."""
+    line = first_line(error)
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, which may be broken like all else."""
+    try:
+        return next((line for line in str(error).splitlines() if line.strip()), "")
+    except Exception:  # its __str__ raises
+        return ""
+
+
+def exit_status(code: Any) -> int:
+    """The status with which a process ends that calls sys.exit(code)."""
+    if code is None:
+        return 0
+    return code & 0xFF if isinstance(code, int) else 1
+
+
+def _says_nothing(value: Any, default: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(_says_nothing(part, default) for part in value)
+    return bool(value == default)
+
+
 def _wrong_type(value: Any) -> str:
     if isinstance(value, tuple | list):
         kinds = [type(part).__name__ for part in value if not isinstance(part, np.ndarray)]
         if isinstance(value, list) or kinds:
             inner = ", ".join(kinds) or "ndarray"
             return f"a {type(value).__name__} of {inner}"
-        return ""
-    return "" if isinstance(value, np.ndarray) else type(value).__name__
+    elif not isinstance(value, np.ndarray):
+        return type(value).__name__
+    parts = value if isinstance(value, tuple) else (value,)
+    return "an array of Python objects" if any(part.dtype.hasobject for part in parts) else ""
 
 
 def _same(before: Any, after: Any) -> bool:
+    if before.shape != after.shape:
+        return False
     return bool(before.tobytes() == np.array(after, order="C").tobytes())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]

@@ -1,0 +1,170 @@
+"""What one call comes to: it answers, writes to nothing, and returns what the layer gives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from verify.case import Case, numpy_dtype
+from verify.rounding import Scale, arithmetic, scale_forward, scales_backward
+from verify.suspect import Outcome, Suspect
+
+GRADIENTS = ("grad_x", "grad_w", "grad_b")
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A law broken on a case.
+
+    what: the array it is about. where: one place, as an index; got and should: the values there;
+    wrong, of: how many values differ. note: a sentence where these don't tell it all.
+    """
+
+    code: str
+    case: Case
+    what: str = "y"
+    where: tuple[int, ...] | None = None
+    got: Any = None
+    should: Any = None
+    wrong: int = 0
+    of: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one call of a case came to: a violation or none, and the arithmetic that was seen."""
+
+    outcome: Outcome
+    violation: Violation | None = None
+    arithmetic: str | None = None
+
+
+def judge_forward(suspect: Suspect, case: Case, algorithm: str = "auto") -> Judgement:
+    """The laws of one forward call: it answers, writes to nothing, and y is T(w) x + b."""
+    outcome = suspect.forward(case)
+    if outcome.kind == "unsupported":
+        return Judgement(outcome)
+    broken = _answers(case, outcome) or _pure(case, outcome)
+    if broken is None and not isinstance(outcome.value, np.ndarray):
+        broken = Violation("CV104", case, note="f returned a tuple of arrays: y alone is wanted")
+    if broken:
+        return Judgement(outcome, broken)
+    broken, seen = _compare(
+        case, "y", outcome.value, case.arrays.y, "CV101", algorithm, lambda: scale_forward(case)
+    )
+    return Judgement(outcome, broken, seen)
+
+
+def judge_backward(suspect: Suspect, case: Case, algorithm: str = "auto") -> list[Judgement]:
+    """The laws of one backward call, a judgement for each gradient."""
+    outcome = suspect.backward(case)
+    if outcome.kind == "unsupported":
+        return [Judgement(outcome)]
+    broken = _answers(case, outcome) or _pure(case, outcome)
+    if broken is None and (not isinstance(outcome.value, tuple) or len(outcome.value) != 3):
+        broken = Violation(
+            "CV104", case, note="backward must return the three arrays (grad_x, grad_w, grad_b)"
+        )
+    if broken:
+        return [Judgement(outcome, broken)]
+    judged = []
+    codes = ("CV140", "CV141", "CV142")
+    for index, (name, code) in enumerate(zip(GRADIENTS, codes, strict=True)):
+        expected = case.arrays.gradients[index]
+        broken, seen = _compare(
+            case, name, outcome.value[index], expected, code, algorithm,
+            partial(_scale_of_gradient, case, index),
+        )  # fmt: skip
+        judged.append(Judgement(Outcome("value", outcome.value[index]), broken, seen))
+    return judged
+
+
+def _scale_of_gradient(case: Case, index: int) -> Scale:
+    return scales_backward(case)[index]
+
+
+def _answers(case: Case, outcome: Outcome) -> Violation | None:
+    """The call returns arrays, and neither raises nor dies."""
+    codes = {"raised": "CV171", "crash": "CV190", "hang": "CV191", "wrong type": "CV104"}
+    if outcome.kind in codes:
+        return Violation(codes[outcome.kind], case, note=outcome.message)
+    return None
+
+
+def _pure(case: Case, outcome: Outcome) -> Violation | None:
+    """The call writes to none of its arguments."""
+    if outcome.mutated:
+        return Violation("CV150", case, note=f"wrote to {', '.join(outcome.mutated)}")
+    return None
+
+
+def _compare(
+    case: Case,
+    what: str,
+    got: Any,
+    expected: Any,
+    code: str,
+    algorithm: str,
+    scale: Callable[[], Scale],
+) -> tuple[Violation | None, str | None]:
+    """Shape, dtype and values of one result."""
+    if got.shape != expected.shape:
+        note = f"{what} has shape {got.shape}, should be {expected.shape}"
+        return Violation("CV102", case, what, got=got.shape, should=expected.shape, note=note), None
+    if not _same_kind(got.dtype, numpy_dtype(case.dtype)):
+        note = f"{what} has dtype {got.dtype}, should be {case.dtype} as its arguments"
+        return Violation(
+            "CV103", case, what, got=str(got.dtype), should=case.dtype, note=note
+        ), None
+    wide = got.astype(expected.dtype) if got.dtype.kind == "V" else got
+    if np.array_equal(wide, expected):
+        return None, "direct"
+    if np.isnan(expected).any() or np.isinf(expected).any():
+        return _non_finite(case, what, wide, expected), None
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs(wide.astype(np.result_type(expected.dtype, wide.dtype)) - expected)
+    exact = case.data in ("integers", "impulses", "long sums")
+    seen = arithmetic(error, scale(), case.dtype, algorithm, exact)
+    if seen is not None:
+        return None, seen
+    differ = ~(wide == expected) if exact else ~(error <= error.min())
+    if exact and bool(np.isfinite(error).all()) and algorithm == "auto":
+        differ = error >= 0.5 if bool((error >= 0.5).any()) else differ
+    return differs(code, case, what, wide, expected, differ), None
+
+
+def differs(code: str, case: Case, what: str, got: Any, expected: Any, differ: Any) -> Violation:
+    """The violation that some values differ, told at the first place."""
+    where = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), differ.shape))
+    return Violation(
+        code,
+        case,
+        what,
+        where,
+        got[where].item(),
+        expected[where].item(),
+        int(differ.sum()),
+        differ.size,
+    )
+
+
+def _non_finite(case: Case, what: str, got: Any, expected: Any) -> Violation | None:
+    """Outputs that read the NaN or infinity show it, the others stay finite and right."""
+    finite = np.isfinite(expected)
+    hidden = np.isfinite(got) & ~finite
+    if bool(hidden.any()):
+        return differs("CV160", case, what, got, expected, hidden)
+    spread = ~np.isfinite(got) & finite
+    if bool(spread.any()):
+        return differs("CV161", case, what, got, expected, spread)
+    return None
+
+
+def _same_kind(got: Any, wanted: Any) -> bool:
+    """The dtype itself; for integers any integer dtype that is as wide."""
+    if wanted.kind in "iu":
+        return got.kind in "iu" and got.itemsize >= wanted.itemsize
+    return bool(got == wanted)

@@ -1,0 +1,213 @@
+"""The laws that take several calls, each a small function with a stable code."""
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from verify.case import LAYOUTS, Case
+from verify.judgement import Violation, differs, judge_forward
+from verify.suspect import Outcome, Suspect
+
+# Laws that take several calls; each is asked of cases that their single call got right, or to
+# tell why it got them wrong.
+
+
+def deterministic(suspect: Suspect, case: Case) -> Violation | None:
+    """The same call twice gives the same bits."""
+    first, second = suspect.forward(case), suspect.forward(case)
+    if not (_array(first) and _array(second)) or _same_bits(first.value, second.value):
+        return None
+    return Violation("CV151", case, note="two calls with the same arguments differ")
+
+
+def without_history(suspect: Suspect, case: Case) -> Violation | None:
+    """A call gives the same result whatever was called before, and leaves earlier results alone."""
+    fresh = suspect.forward(case)
+    if not _array(fresh):
+        return None
+    kept = np.array(fresh.value)
+    for other in _others(case):
+        between = suspect.forward(other)
+        if between.overwrote:
+            note = "a result that was returned changed with the next call"
+            return Violation("CV153", case, note=note)
+        again = suspect.forward(case)
+        if _array(again) and not _same_bits(kept, again.value):
+            note = f"the result differs after a call with {_told(case, other)}"
+            return Violation("CV153", case, note=note)
+    return None
+
+
+def layout_independent(suspect: Suspect, case: Case) -> Violation | None:
+    """The result depends on the values, not on how they lie in memory."""
+    if judge_forward(suspect, case.but(layout="contiguous")).violation:
+        return None
+    for layout in LAYOUTS[1:]:
+        broken = judge_forward(suspect, case.but(layout=layout)).violation
+        if broken and broken.code in ("CV101", "CV102", "CV171"):
+            note = f"{layout} arguments; right with contiguous ones. {broken.note}".strip()
+            return replace(broken, code="CV152", note=note)
+    return None
+
+
+def items_independent(suspect: Suspect, case: Case) -> Violation | None:
+    """Each item of a batch gives what it gives alone."""
+    together = suspect.forward(case)
+    if case.batch < 2 or not _array(together) or len(together.value) != case.batch:
+        return None
+    one = case.but(batch=1, layout="contiguous")
+    for item in range(case.batch):
+        alone = suspect.forward(one, x=case.arrays.x[item : item + 1])
+        whole = together.value[item : item + 1]
+        if _array(alone) and alone.value.shape == whole.shape:
+            differ = np.abs(_wide(whole) - _wide(alone.value)) >= 0.5
+            if bool(differ.any()):
+                note = f"item {item} of {case.batch} alone gives another result"
+                return replace(differs("CV154", case, "y", whole, alone.value, differ), note=note)
+    return None
+
+
+def bias_added(suspect: Suspect, case: Case) -> Violation | None:
+    """With a bias the result is the one without, plus b on each output channel."""
+    if not case.bias:
+        return None
+    judged = judge_forward(suspect, case)
+    plain = judge_forward(suspect, case.but(bias=False))
+    if judged.violation and judged.violation.code == "CV101" and not plain.violation:
+        return replace(judged.violation, code="CV110", note="right without the bias")
+    return None
+
+
+def linear_in_x(suspect: Suspect, case: Case) -> Violation | None:
+    """f(2 x) = 2 f(x) and f(x + x') = f(x) + f(x'), without the bias."""
+    return _linear(suspect, case, "x", "CV120")
+
+
+def linear_in_w(suspect: Suspect, case: Case) -> Violation | None:
+    """The same in the weights."""
+    return _linear(suspect, case, "w", "CV121")
+
+
+def _linear(suspect: Suspect, case: Case, name: str, code: str) -> Violation | None:
+    plain = case.but(bias=False, data="integers")
+    first, second = getattr(plain.arrays, name), getattr(plain.but(seed=case.seed + 1).arrays, name)
+    parts = [suspect.forward(plain, **{name: a}) for a in (first, second, first + second)]
+    if not all(map(_array, parts)) or len({part.value.shape for part in parts}) > 1:
+        return None
+    added, whole = _wide(parts[0].value) + _wide(parts[1].value), _wide(parts[2].value)
+    differ = np.abs(whole - added) >= 0.5
+    if not bool(differ.any()):
+        return None
+    note = f"f({name}₁ + {name}₂) is not f({name}₁) + f({name}₂)"
+    return replace(differs(code, plain, "y", whole, added, differ), note=note)
+
+
+def adjoint(suspect: Suspect, case: Case) -> Violation | None:
+    """The backward pass is the transpose of the forward one: <f(x), g> = <x, grad_x>."""
+    plain = case.but(bias=False)
+    forward, backward = suspect.forward(plain), suspect.backward(plain)
+    if not _array(forward) or not backward.ok or not isinstance(backward.value, tuple):
+        return None
+    g, x = plain.arrays.g, plain.arrays.x
+    if forward.value.shape != g.shape or backward.value[0].shape != x.shape:
+        return None
+    left, right = np.vdot(_wide(forward.value), g), np.vdot(x, _wide(backward.value[0]))
+    if abs(left - right) < 0.5:
+        return None
+    note = "<f(x), g> is not <x, grad_x>: the backward pass is not the forward one's transpose"
+    return Violation("CV130", plain, "grad_x", None, left.real, right.real, note=note)
+
+
+def not_finite(suspect: Suspect, case: Case) -> Violation | None:
+    """A NaN or an infinity in x shows in every output that reads it."""
+    if not case.arrays.x.size or not case.dtype.startswith("float"):
+        return None
+    for data in ("nan", "inf"):
+        odd = case.but(data=data, at=(case.seed % case.arrays.x.size,))
+        broken = judge_forward(suspect, odd).violation
+        if broken and broken.code in ("CV160", "CV161"):
+            return broken
+    return None
+
+
+def wrong_call_refused(suspect: Suspect, case: Case) -> Violation | None:
+    """A call that no layer answers is refused: weights of too many channels, groups that divide
+    nothing, a kernel wider than the padded input."""
+    shape = case.layer.weight_shape
+    more = (1, 0) if case.op.transposed else (0, 1)
+    channels = np.ones((shape[0] + more[0], shape[1] + more[1], *shape[2:]))
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        (f"weights of shape {channels.shape}", {"w": channels}),
+    ]
+    for told, changes in wrong:
+        outcome = suspect.forward(case, **changes)
+        if outcome.ok:
+            note = f"{told} for x {case.arrays.x.shape} gave a result, and should be refused"
+            return Violation("CV170", case, note=note)
+    return None
+
+
+def unpadded(case: Case, input_shape: tuple[int, ...]) -> Case | None:
+    """The case without padding, on an input of another size; None if there is no such layer."""
+    layer: Any = case.layer
+    arguments = {f.name: getattr(layer, f.name) for f in fields(layer) if f.name != "conv"}
+    try:
+        changed = type(layer)(**(arguments | {"padding": 0, "input_shape": input_shape}))
+    except ValueError:
+        return None
+    return case.but(layer=changed, padding=None)
+
+
+def _others(case: Case) -> Iterator[Case]:
+    """Calls that may leave a wrong state behind: other data, no bias, another batch."""
+    yield case.but(seed=case.seed + 1)
+    if case.bias:
+        yield case.but(bias=False)
+    yield case.but(batch=case.batch + 1, seed=case.seed + 2)
+
+
+def _told(case: Case, other: Case) -> str:
+    if other.bias != case.bias:
+        return "no bias"
+    return "another batch" if other.batch != case.batch else "other data of the same shapes"
+
+
+def _array(outcome: Outcome) -> bool:
+    return outcome.ok and isinstance(outcome.value, np.ndarray)
+
+
+def _wide(array: Any) -> Any:
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def _same_bits(first: Any, second: Any) -> bool:
+    return first.shape == second.shape and np.array(first).tobytes() == np.array(second).tobytes()
+
+
+# Asked of cases whose value is wrong, in this order: the first that is broken tells why.
+REASONS = (
+    deterministic,
+    without_history,
+    layout_independent,
+    bias_added,
+    items_independent,
+)
+# Asked of some cases whose value is right.
+MORE = (
+    without_history,
+    layout_independent,
+    not_finite,
+    wrong_call_refused,
+)
+BY_CODE = {
+    "CV110": bias_added,
+    "CV151": deterministic,
+    "CV152": layout_independent,
+    "CV153": without_history,
+    "CV154": items_independent,
+    "CV160": not_finite,
+    "CV161": not_finite,
+    "CV170": wrong_call_refused,
+}

@@ -1,0 +1,193 @@
+"""What a run found, and how it is told."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from verify.codes import CODES
+from verify.diagnosis import Diagnosis
+from verify.features import Coverage, pairs
+from verify.judgement import Violation
+
+WIDTH = 12
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake: the law it breaks, its smallest case, and what it looks like."""
+
+    violation: Violation
+    suspect: str
+    diagnosis: Diagnosis | None = None
+    looks_like: str = ""
+    first_seen: int = 0
+    also: tuple[str, ...] = ()
+    replay: str = ""
+
+    @property
+    def code(self) -> str:
+        return self.violation.code
+
+    @property
+    def name(self) -> str:
+        """The mistake in words; empty where none of the known ones fits."""
+        if self.diagnosis and self.diagnosis.name:
+            return self.diagnosis.name
+        return self.looks_like
+
+    def __str__(self) -> str:
+        violation = self.violation
+        case = violation.case
+        lines = [f"{self.code} {self.suspect} {CODES[self.code].sentence}"]
+        rows = [("case", f"{case.layer!r}{_told(case)}")]
+        if violation.where is not None:
+            place = ", ".join(map(str, violation.where))
+            where = (
+                f"{violation.what}[{place}] = {_number(violation.got)}, "
+                f"should be {_number(violation.should)}"
+            )
+            rows.append(("where", where))
+            rows.append(("", f"{violation.wrong} of {violation.of} values differ{_exactly(case)}"))
+        if violation.note:
+            rows.append(("seen", violation.note))
+        rows += self._diagnosed()
+        if self.also:
+            rows.append(("also", ", ".join(f"{c} {CODES[c].title}" for c in self.also)))
+        if self.replay:
+            rows.append(("reproduce", self.replay))
+        return "\n".join(lines + [f"  {label:<{WIDTH}}{text}".rstrip() for label, text in rows])
+
+    def _diagnosed(self) -> list[tuple[str, str]]:
+        diagnosis = self.diagnosis
+        if diagnosis is None:
+            return [("looks like", self.looks_like)] if self.looks_like else []
+        if diagnosis.name:
+            explains = f"explains all {diagnosis.explained} results compared"
+            return [
+                ("looks like", diagnosis.name),
+                ("", explains),
+                ("not", ", ".join(diagnosis.nearest) + " …"),
+            ]
+        if diagnosis.names:
+            return [("looks like", " or ".join(diagnosis.names[:4]))]
+        return [("looks like", diagnosis.pattern or "none of the known mistakes")]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a run.
+
+    ok: whether nothing was found. findings: one for each distinct cause. cases: calls that
+    answered; unsupported: calls refused with NotImplementedError.
+    """
+
+    suspect: str
+    op: str
+    findings: tuple[Finding, ...]
+    cases: int
+    unsupported: int
+    without: tuple[str, ...]
+    coverage: Coverage
+    arithmetic: Counter[str]
+    seed: int
+    seconds: float
+    notes: Sequence[str] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    def __str__(self) -> str:
+        head = [str(finding) + "\n" for finding in self.findings]
+        verdict = "nothing found" if self.ok else f"{len(self.findings)} found"
+        met = sum(1 for pair in pairs(self.coverage.names) if self.coverage.double[pair])
+        lines = [
+            f"{self.suspect} as {self.op}: {verdict}",
+            f"  {'cases':<{WIDTH}}{self.cases} in {self.seconds:.1f} s, seed {self.seed}",
+            f"  {'features':<{WIDTH}}{len(self.coverage.single)} of {len(self.coverage.names)}, "
+            f"{met} of {len(pairs(self.coverage.names))} pairs",
+            f"  {'arithmetic':<{WIDTH}}{self._rounds()}",
+        ]
+        if self.unsupported:
+            lines.append(
+                f"  {'not covered':<{WIDTH}}{self.unsupported} calls raised NotImplementedError"
+            )
+        if self.without:
+            names = ", ".join(self.without)
+            lines.append(f"  {'not covered':<{WIDTH}}f takes no argument {names}")
+        unmet = self.coverage.unmet()
+        if unmet:
+            told = "; ".join(" with ".join(sorted(pair)) for pair in unmet[:3])
+            more = f" and {len(unmet) - 3} more pairs" if len(unmet) > 3 else ""
+            lines.append(f"  {'not covered':<{WIDTH}}{told}{more}")
+        lines += [f"  {'note':<{WIDTH}}{note}" for note in self.notes]
+        return "\n".join(head + lines)
+
+    def _rounds(self) -> str:
+        fast = [name for name in self.arithmetic if name != "direct"]
+        return f"rounds like {' or '.join(fast)}" if fast else "exact on integers"
+
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        plain = {
+            "suspect": self.suspect,
+            "op": self.op,
+            "ok": self.ok,
+            "cases": self.cases,
+            "unsupported": self.unsupported,
+            "without": list(self.without),
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+            "features": dict(self.coverage.single),
+            "pairs": {" & ".join(sorted(p)): n for p, n in self.coverage.double.items()},
+            "arithmetic": dict(self.arithmetic),
+            "findings": [_finding(finding) for finding in self.findings],
+        }
+        return json.dumps(plain, indent=2)
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    violation = finding.violation
+    return {
+        "code": finding.code,
+        "law": CODES[finding.code].title,
+        "name": finding.name,
+        "case": violation.case.to_json(),
+        "what": violation.what,
+        "where": violation.where,
+        "got": _number(violation.got),
+        "should": _number(violation.should),
+        "note": violation.note,
+        "first_seen": finding.first_seen,
+        "text": str(finding),
+    }
+
+
+def _told(case: Any) -> str:
+    """What else there is to a case than its geometry."""
+    told = []
+    if case.batch != 1:
+        told.append(f"batch {case.batch}")
+    if case.bias:
+        told.append("with a bias")
+    if case.dtype != "float64":
+        told.append(case.dtype)
+    if case.layout != "contiguous":
+        told.append(f"{case.layout} in memory")
+    if case.padding:
+        told.append(f"padding={case.padding!r}")
+    if case.data == "impulses":
+        told.append("one impulse in x and one in w")
+    return f", {', '.join(told)}" if told else ""
+
+
+def _exactly(case: Any) -> str:
+    if case.data in ("integers", "impulses", "long sums"):
+        return "; exact integers, no rounding possible"
+    return ""
+
+
+def _number(value: Any) -> str:
+    return repr(value)

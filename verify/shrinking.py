@@ -1,0 +1,155 @@
+"""From a failing case to the smallest: fewer of everything, then one impulse for x and for w."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from math import prod
+from typing import Any
+
+from verify.case import Case
+from verify.judgement import Violation
+from verify.ops import Layer
+
+Broken = Callable[[Case], Violation | None]
+
+TRIES = 400  # calls that one failure is worth
+IMPULSES = 64  # pairs of impulses that are tried
+
+
+def shrink(violation: Violation, broken: Broken) -> Violation:
+    """The same kind of failure on the smallest case that simpler steps lead to."""
+    tries = TRIES
+    smaller = True
+    while smaller and tries > 0:
+        smaller = False
+        for case in simpler(violation.case):
+            tries -= 1
+            found = broken(case)
+            if found is not None:
+                violation, smaller = found, True
+                break
+            if tries <= 0:
+                break
+    return impulses(violation, broken)
+
+
+def impulses(violation: Violation, broken: Broken) -> Violation:
+    """The failure with a single one in x and in w, where there is such a failure."""
+    case = violation.case
+    if case.bias or case.data != "integers" or violation.what != "y":
+        return violation
+    places = prod(case.arrays.x.shape), prod(case.arrays.w.shape)
+    if not all(places) or places[0] * places[1] > IMPULSES:
+        return violation
+    for input in range(places[0]):
+        for weight in range(places[1]):
+            found = broken(case.but(data="impulses", at=(input, weight)))
+            if found is not None:
+                return found
+    return violation
+
+
+def simpler(case: Case) -> Iterator[Case]:
+    """Cases with one thing less, the most telling first."""
+    for name, plain in (
+        ("layout", "contiguous"),
+        ("dtype", "float64"),
+        ("bias", False),
+        ("full", False),
+        ("data", "integers"),
+        ("padding", None),
+        ("seed", 0),
+    ):
+        if getattr(case, name) != plain:
+            yield case.but(**{name: plain})
+    for batch in range(1, case.batch):
+        yield case.but(batch=batch)
+    for layer in _smaller_layers(case):
+        yield case.but(layer=layer, padding=None)
+
+
+def _smaller_layers(case: Case) -> Iterator[Layer]:
+    layer = case.layer
+    kind: Any = type(layer)
+    given = {f.name: getattr(layer, f.name) for f in fields(kind) if f.name != "conv"}
+    for changes in _changes(case, given):
+        try:
+            made = kind(**(given | changes))
+        except (TypeError, ValueError):
+            continue
+        if made != layer:
+            yield made
+
+
+def _changes(case: Case, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if case.op.linear:
+        for name in ("in_features", "out_features"):
+            for value in range(1, given[name]):
+                yield {name: value}
+        return
+    inputs, weights, groups = given["input_shape"], given["weight_shape"], given["groups"]
+    if given.get("padding_mode", "zeros") != "zeros":
+        yield {"padding_mode": "zeros"}
+    for fewer in range(1, groups):
+        yield _grouped(inputs, weights, groups, fewer)
+    for outer in range(1, weights[0] // groups if not case.op.transposed else weights[1]):
+        yield _channels(case, inputs, weights, groups, outputs=outer)
+    width = inputs[0] // groups
+    if not case.op.depthwise:
+        for inner in range(1, width):
+            yield _channels(case, inputs, weights, groups, width=inner)
+    for axis in range(len(inputs) - 1):
+        for name, least in (("stride", 1), ("dilation", 1), ("output_padding", 0)):
+            if name in given:
+                for value in range(least, given[name][axis]):
+                    yield {name: _put(given[name], axis, value)}
+        before, after = given["padding"][axis]
+        for pair in ((0, 0), (before - 1, after - 1), (0, after), (before, 0),
+                     (before - 1, after), (before, after - 1)):  # fmt: skip
+            if (
+                min(pair) >= 0
+                and pair != (before, after)
+                and (case.op.padded or pair[0] == pair[1])
+            ):
+                yield {"padding": _put(given["padding"], axis, pair)}
+        for value in range(1, weights[axis + 2]):
+            yield {"weight_shape": _put(weights, axis + 2, value)}
+        for value in range(1, inputs[axis + 1]):
+            yield {"input_shape": _put(inputs, axis + 1, value)}
+
+
+def _grouped(
+    inputs: tuple[int, ...], weights: tuple[int, ...], groups: int, fewer: int
+) -> dict[str, Any]:
+    """The same groups, but fewer of them."""
+    first = weights[0] // groups * fewer
+    return {
+        "groups": fewer,
+        "input_shape": _put(inputs, 0, inputs[0] // groups * fewer),
+        "weight_shape": _put(weights, 0, first),
+    }
+
+
+def _channels(
+    case: Case,
+    inputs: tuple[int, ...],
+    weights: tuple[int, ...],
+    groups: int,
+    width: int | None = None,
+    outputs: int | None = None,
+) -> dict[str, Any]:
+    """Fewer input or output channels in each group."""
+    if case.op.transposed:
+        if outputs is not None:
+            return {"weight_shape": _put(weights, 1, outputs)}
+        fewer = groups * (width or 1)
+        return {"input_shape": _put(inputs, 0, fewer), "weight_shape": _put(weights, 0, fewer)}
+    if outputs is not None:
+        return {"weight_shape": _put(weights, 0, groups * outputs)}
+    return {
+        "input_shape": _put(inputs, 0, groups * (width or 1)),
+        "weight_shape": _put(weights, 1, width),
+    }
+
+
+def _put(values: tuple[Any, ...], place: int, value: Any) -> tuple[Any, ...]:
+    return (*values[:place], value, *values[place + 1 :])
