@@ -122,7 +122,7 @@ def _module(name: str) -> ModuleType:
         if not f"{name}.".startswith(f"{missing}."):
             raise ImportError(f"{name} imports {missing!r}, which is not installed") from error
         library = adapters.library(name)
-        if library and library.startswith(missing):
+        if library == missing:
             raise ImportError(_install(library, missing)) from error
         raise ImportError(
             f"there is no module {missing!r} in this folder or on Python's path"
@@ -180,8 +180,7 @@ def _failed(name: str, error: BaseException) -> str:
 
 def _install(library: str, missing: str) -> str:
     extra = adapters.LIBRARIES[library].extra
-    how = f"conv-toeplitz[{extra}]" if extra else missing
-    return f"{missing} is not installed: pip install '{how}'"
+    return f"{missing} is not installed: pip install 'conv-toeplitz[{extra}]'"
 
 
 def _adapter(given: str | Adapter | None) -> tuple[Adapter | None, bool]:

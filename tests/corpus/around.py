@@ -9,20 +9,15 @@ MODES = {"zeros": "constant", "circular": "wrap", "reflect": "reflect", "replica
 
 
 def surrounded(x, both, mode):
-    """Padded on every axis; a negative number crops."""
+    """Padded on every axis; a negative number crops, after the padding but before a wrap."""
     for axis, (lo, hi) in enumerate(both, 2):
-        length = x.shape[axis]
-        if mode == "reflect" and max(lo, hi) >= length:
-            raise ValueError("reflect padding must be narrower than the input")
-        crop = slice(max(0, -lo), length - max(0, -hi))
-        widths = [(0, 0)] * x.ndim
-        widths[axis] = max(0, lo), max(0, hi)
         x = np.moveaxis(x, axis, 0)
-        x = x if mode == "reflect" else x[crop]
-        widths = [widths[axis], *[(0, 0)] * (x.ndim - 1)]
-        x = np.pad(x, widths, mode=MODES[mode])
-        if mode == "reflect":
-            x = x[max(0, -lo) : len(x) - max(0, -hi)]
+        if mode == "reflect" and max(lo, hi) >= len(x):
+            raise ValueError("reflect padding must be narrower than the input")
+        first, behind = max(0, -lo), max(0, -hi)
+        x = x[first : max(0, len(x) - behind)] if mode == "circular" else x
+        x = np.pad(x, [(max(0, lo), max(0, hi)), *[(0, 0)] * (x.ndim - 1)], mode=MODES[mode])
+        x = x if mode == "circular" else x[first : max(0, len(x) - behind)]
         x = np.moveaxis(x, 0, axis)
     return x
 
@@ -53,7 +48,7 @@ def cells(n, lo, hi, mode):
             raise ValueError("reflect padding must be narrower than the input")
         return n - 1 - abs(n - 1 - abs(cell))
     if mode == "replicate":
-        return cell.clip(max(0, -lo), n - 1 - max(0, -hi))
+        return cell.clip(0, n - 1)
     return np.where((cell >= 0) & (cell < n), cell, -1)
 
 
@@ -70,12 +65,13 @@ def forward_padded(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, padd
 
 
 def read_around(g, x, w, stride, padding, dilation, groups, padding_mode):
-    """The arguments with x padded already, and the pairs."""
+    """The arguments with x padded already, in a dtype to sum in, and the pairs."""
     a = read_padded(x, w, None, stride, dilation, groups, padding_mode)
     both = pairs(padding, a)
     around = surrounded(a.x, both, padding_mode)
-    a = a._replace(x=around, padding=(0,) * len(both), out=g.shape[2:])
-    return a, wide(np.asarray(g), a.dtype), both
+    g = wide(np.asarray(g), a.dtype)
+    none = (0,) * len(both)
+    return a._replace(x=around, padding=none, out=g.shape[2:], dtype=around.dtype), g, both
 
 
 def folded(grad, sizes, both, mode):

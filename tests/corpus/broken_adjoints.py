@@ -88,7 +88,7 @@ def loses_what_wrapped(g, x, w, stride=1, padding=0, dilation=1, groups=1, paddi
     a, g, both = read_around(g, x, w, stride, padding, dilation, groups, padding_mode)
     mode = "zeros" if padding_mode == "circular" else padding_mode
     dx = folded(grad_x(g, a), x.shape[2:], both, mode)
-    return dx, grad_w(g, a), grad_b(g, a)
+    return tuple(d.astype(np.result_type(x, w)) for d in (dx, grad_w(g, a), grad_b(g, a)))
 
 
 @broken(
@@ -104,4 +104,4 @@ def crops_by_the_other_side(
 ):
     a, g, both = read_around(g, x, w, stride, padding, dilation, groups, padding_mode)
     dx = folded(grad_x(g, a), x.shape[2:], [pair[::-1] for pair in both], padding_mode)
-    return dx, grad_w(g, a), grad_b(g, a)
+    return tuple(d.astype(np.result_type(x, w)) for d in (dx, grad_w(g, a), grad_b(g, a)))

@@ -240,5 +240,7 @@ def multiplies_by_a_mask(x, w, b=None, stride=1, padding=0, dilation=1, groups=1
     Case((1, 1, 1), (1, 1, 1, 1), data="ends in nan"),
 )
 def means_well_with_nan(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
-    a = read(np.where(np.isnan(x), np.zeros((), x.dtype), x), w, b, stride, padding, dilation, groups)
+    a = read(
+        np.where(np.isnan(x), np.zeros((), x.dtype), x), w, b, stride, padding, dilation, groups
+    )
     return (by_taps(a) + a.b[:, None, None]).astype(a.dtype)

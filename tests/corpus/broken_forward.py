@@ -168,15 +168,14 @@ def dilates_the_other_axis(x, w, b=None, stride=1, padding=0, dilation=1, groups
         x, w, b, stride, padding, dilation, groups
     )
     x = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
-    spread = np.zeros((*w.shape[:2], (kh - 1) * dw + 1, (kw - 1) * dh + 1), w.dtype)
-    spread[:, :, ::dw, ::dh] = w
-    filters, width, eh, ew = spread.shape
+    filters, width, eh, ew = *w.shape[:2], (kh - 1) * dw + 1, (kw - 1) * dh + 1
     oh, ow = max(0, (x.shape[2] - eh) // sh + 1), max(0, (x.shape[3] - ew) // sw + 1)
     y = np.zeros((x.shape[0], filters, oh, ow), x.dtype)
     for o, i, j in np.ndindex(filters, oh, ow):
         first = o // (filters // g) * width
-        patch = x[:, first : first + width, i * sh : i * sh + eh, j * sw : j * sw + ew]
-        y[:, o, i, j] = (patch * spread[o]).sum(axis=(1, 2, 3))
+        rows, columns = slice(i * sh, i * sh + eh, dw), slice(j * sw, j * sw + ew, dh)
+        patch = x[:, first : first + width, rows, columns]
+        y[:, o, i, j] = (patch * w[o]).sum(axis=(1, 2, 3))
     return (y + b[:, None, None]).astype(dtype)
 
 

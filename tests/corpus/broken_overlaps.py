@@ -8,7 +8,7 @@ from corpus.scatter import correlate, cut, flipped, products, scattered, spread,
 
 BROKEN = []
 broken = into(BROKEN)
-FILL = 0xA5  # what an allocator that helps with debugging leaves in fresh memory
+FILL = 0xCD  # what an allocator that helps with debugging leaves in fresh memory
 
 
 @broken(

@@ -29,16 +29,14 @@ def contract(patches, w, g):
     lambda c: c.stride[0] > 1,
     Case((1, 2), (1, 1, 1), stride=2),
 )
-def numpy_correlates_everywhere(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+def starts_in_every_cell(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     x, w, b, _, (p,), (d,), g, (k,), _, dtype = read(x, w, b, stride, padding, dilation, groups)
     x = np.pad(x, ((0, 0), (0, 0), (p, p)))
     n, filters, width = x.shape[0], *w.shape[:2]
-    spread = np.zeros((filters, width, (k - 1) * d + 1), w.dtype)
-    spread[..., ::d] = w
-    y = np.zeros((n, filters, x.shape[2] - spread.shape[2] + 1), x.dtype)
-    for i, o, c in np.ndindex(n, filters, width):
-        line = x[i, o // (filters // g) * width + c]
-        y[i, o] += np.convolve(line, spread[o, c, ::-1], "valid")
+    y = np.zeros((n, filters, x.shape[2] - (k - 1) * d), x.dtype)
+    for o, c, i in np.ndindex(filters, width, k):
+        line = x[:, o // (filters // g) * width + c]
+        y[:, o] += line[:, i * d : i * d + y.shape[2]] * w[o, c, i]
     return (y + b[:, None]).astype(dtype)
 
 

@@ -125,6 +125,7 @@ class Right:
     note: str  # its algorithm, and what it does not support
     algorithm: str  # "direct", "fft" or "winograd"
     rounding: Callable[..., float]  # (p, q, terms, u) -> a bound, 0 where integers are exact
+    spreads: bool  # inf and nan reach outputs that do not depend on them: 0 * inf, inf - inf
 
 
 def into(entries):
@@ -154,10 +155,12 @@ def entering(entries):
         name=None,
         algorithm="direct",
         rounding=lambda p, q, terms, u: 0.0,
+        spreads=False,
     ):
         def enter(f):
             pair = (f, None) if forward is None else (forward, f)
-            entries.append(Right(name or f.__name__, op, *pair, note, algorithm, rounding))
+            told = note, algorithm, rounding, spreads or algorithm != "direct"
+            entries.append(Right(name or f.__name__, op, *pair, *told))
             return f
 
         return enter

@@ -254,7 +254,11 @@ def depthwise(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     return finished(y, a)
 
 
-@right("depthwise_conv1d", "np.convolve of each channel with its turned kernel, every stride-th")
+@right(
+    "depthwise_conv1d",
+    "np.convolve with the turned kernel and the zeros of its dilation, every stride-th",
+    spreads=True,
+)
 def depthwise_by_numpy(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     a = read(x, w, b, stride, padding, dilation, groups)
     if a.w.shape[1] != 1:

@@ -142,7 +142,7 @@ def transposed_backward_1(g, x, w, stride=1, padding=0, output_padding=0, groups
 def padded_backward(g, x, w, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros"):
     a, g, both = read_around(g, x, w, stride, padding, dilation, groups, padding_mode)
     dx = folded(grad_x(g, a), x.shape[2:], both, padding_mode)
-    return dx, grad_w(g, a), grad_b(g, a)
+    return tuple(d.astype(np.result_type(x, w)) for d in (dx, grad_w(g, a), grad_b(g, a)))
 
 
 @right("linear", "g @ w, g.T @ x, g.sum", forward=forward_linear)

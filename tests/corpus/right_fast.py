@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from corpus.around import MODES
+from corpus.around import surrounded
 from corpus.entries import entering
 from corpus.reading import extents, pairs, read, read_padded, read_transposed
 from corpus.right import finished, kernels_of, padded, products_of, split
@@ -242,21 +242,9 @@ def scatter_of_three_axes(
 
 
 def by_np_pad(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros"):
-    """np.pad on each axis; reflecting comes before cropping, as PyTorch has it, else after."""
+    """np.pad on each axis; cropping comes last, but before a wrap, as PyTorch has it."""
     a = read_padded(x, w, b, stride, dilation, groups, padding_mode)
-    x = a.x
-    for axis, (lo, hi) in enumerate(pairs(padding, a), 2):
-        n, x = x.shape[axis], np.moveaxis(x, axis, 0)
-        widths = [(max(0, lo), max(0, hi)), *[(0, 0)] * (x.ndim - 1)]
-        first, behind = max(0, -lo), max(0, -hi)
-        if padding_mode == "reflect":
-            if max(lo, hi) >= n:
-                raise ValueError(f"reflect padding must be narrower than {n}: got {lo}, {hi}")
-            x = np.pad(x, widths, mode="reflect")
-            x = x[first : len(x) - behind]
-        else:
-            x = np.pad(x[first : n - behind], widths, mode=MODES[padding_mode])
-        x = np.moveaxis(x, 0, axis)
+    x = surrounded(a.x, pairs(padding, a), padding_mode)
     a = read(x, w, b, stride, 0, dilation, groups)._replace(dtype=a.dtype)
     return finished(sum(products_of(a)), a)
 

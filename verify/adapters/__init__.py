@@ -46,8 +46,8 @@ Adapter: TypeAlias = Callable[[Any, Op], tuple[Function, Function | None]]
 class Library:
     """A library with an adapter of ours.
 
-    module: where its adapter is, as `adapt`. extra: what to install it with. by_name: whether the
-    adapter gets the target's name, because the library has no such function.
+    module: where its adapter is, as `adapt`. extra: ours that installs it; scipy is always there.
+    by_name: whether the adapter gets the target's name, because the library has no such function.
     """
 
     module: str
