@@ -55,12 +55,13 @@ def source(p: int, n: int, pair: tuple[int, int], mode: str) -> int | None:
         return first + q % size
     if mode == "replicate":
         return first if q < 0 else last - 1
-    if mode == "reflect":
-        if size == 1:
-            return first
-        while not 0 <= q < size:
-            q = -q if q < 0 else 2 * (size - 1) - q
-        return first + q
+    if mode == "reflect":  # about the ends of the whole axis, as PyTorch has it
+        if n == 1:
+            return 0
+        q = p - lo
+        while not 0 <= q < n:
+            q = -q if q < 0 else 2 * (n - 1) - q
+        return q
     raise ValueError(f"unknown padding mode {mode!r}")
 
 

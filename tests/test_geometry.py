@@ -184,3 +184,18 @@ def test_a_name_counts_the_zeros_between_the_inputs(name):
     plain = Conv((1, 10), (1, 1, 3), padding=name)  # (4 - 1) 3 + 1 = 10
     assert conv.padding == plain.padding
     assert conv.output_shape == plain.output_shape
+
+
+@pytest.mark.parametrize("mode", ["zeros", "circular", "reflect", "replicate"])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("between", [1, 2, 3, 6])
+def test_the_counts_are_those_of_the_whole_table(mode, stride, between):
+    for dilation, padding in [(1, (0, 0)), (2, (3, 1)), (3, (-2, 4)), (5, (7, -3))]:
+        conv = Conv(
+            (1, 41), (1, 1, 3), stride, (padding,), dilation, 1, mode, input_dilation=between
+        )
+        (axis,), (source,) = conv.axes, conv.sources
+        reads = (source >= 0).sum()
+        pairs = sum(len(set(row[row >= 0].tolist())) for row in source)
+        assert axis.counts() == (reads, pairs)
+        assert conv.triple_count == reads and conv.cost().nnz == pairs

@@ -286,7 +286,8 @@ def test_the_values_keep_their_dtype(dtype):
     result = conv.apply(x, w)
     assert result.dtype == dtype
     same(result, y)
-    assert {grad.dtype for grad in conv.gradients(result, x, w)} == {dtype}
+    small = (result > 0).astype(dtype)
+    assert {grad.dtype for grad in conv.gradients(small, x, w)} == {dtype}
     affine = conv.linearize(x, w)
     assert affine.A.dtype == affine.b.dtype == dtype
 

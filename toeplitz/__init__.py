@@ -13,6 +13,20 @@ from toeplitz.memory import TooLarge
 from toeplitz.padding import Pad
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name == "symbolic":  # sympy is slow to import
+        from importlib import import_module
+
+        return import_module("toeplitz.symbolic")
+    raise AttributeError(f"module 'toeplitz' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "symbolic"]
+
+
 __all__ = [
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",

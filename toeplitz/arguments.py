@@ -1,6 +1,8 @@
 """What a wrong argument is told: each check returns the canonical value or refuses."""
 
+from cmath import isfinite
 from collections.abc import Mapping, MappingView, Sequence, Set
+from numbers import Complex, Integral, Real
 from operator import index
 from typing import Any, Literal, TypeAlias
 
@@ -28,6 +30,23 @@ def integer(name: str, value: Any, minimum: int | None = None) -> int:
     return int(value)
 
 
+def number(name: str, value: Any) -> int | float | complex:
+    """The Python number that value holds; booleans are refused."""
+    if isinstance(value, bool) or not isinstance(value, Complex):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else complex(value)
+
+
+def real(name: str, value: Any) -> float:
+    """The real number that value holds."""
+    known = number(name, value)
+    if isinstance(known, complex):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(known)
+
+
 def several(value: Any) -> bool:
     """Whether a value has entries: a tuple, a list, an array of one axis or more."""
     try:
@@ -50,10 +69,8 @@ def per_axis(name: str, value: Any, axes: int, minimum: int) -> tuple[int, ...]:
         return (integer(name, value, minimum),) * axes
     entries = sequence(name, value, "an integer or a tuple of integers")
     if len(entries) != axes:
-        raise ValueError(
-            f"{name} must be one integer or {axes}, one per spatial axis: "
-            f"got {len(entries)} in {entries}"
-        )
+        wanted = "a tuple of 1" if axes == 1 else f"{axes}, one per spatial axis"
+        raise ValueError(f"{name} must be one integer or {wanted}: got {len(entries)} in {entries}")
     return tuple(integer(name, entry, minimum) for entry in entries)
 
 
@@ -138,8 +155,15 @@ def divides(groups: int, channels: int, which: str) -> None:
 
 def call(of: object, always: Sequence[str], **defaults: Any) -> str:
     """The call that makes an object, with the arguments that are not at their defaults."""
-    shown = [repr(getattr(of, name)) for name in always]
+    shown = [_written(getattr(of, name)) for name in always]
     for name, default in defaults.items():
         if getattr(of, name) != default:
-            shown.append(f"{name}={getattr(of, name)!r}")
+            shown.append(f"{name}={_written(getattr(of, name))}")
     return f"{type(of).__name__}({', '.join(shown)})"
+
+
+def _written(value: Any) -> str:
+    """The repr, and where that is no Python (inf, nan) a call: float('inf')."""
+    if isinstance(value, float | complex) and not isfinite(value):
+        return f"{type(value).__name__}('{value}')"
+    return repr(value)

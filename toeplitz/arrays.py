@@ -58,10 +58,13 @@ def together(*, optional: tuple[str, ...] = (), **arrays: Any) -> list[Array]:
 def _host(name: str, value: Any) -> Array:
     if value is None:
         raise TypeError(f"{name} must be an array, got None")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} has a mask, which no product keeps: fill it, {name}.filled(0)")
     try:
         return np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} must be an array: {error}") from None
+    except Exception as error:  # libraries raise what they like from __array__
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be an array: {error}") from None
 
 
 def numeric(name: str, dtype: DType) -> None:
@@ -72,6 +75,12 @@ def numeric(name: str, dtype: DType) -> None:
         raise TypeError(f"{name} must hold numbers, got Python objects: symbolic() gives letters")
     if dtype.kind not in "iufc" and not is_half(dtype):
         raise TypeError(f"{name} must hold numbers, got dtype {dtype}")
+
+
+def real(name: str, array: Array, why: str = "") -> None:
+    """Refuse complex numbers."""
+    if array.dtype.kind == "c":
+        raise TypeError(f"{name} must be real, {why}got {array.dtype}")
 
 
 def number_dtype(dtype: Any) -> DType:
@@ -90,8 +99,32 @@ def is_half(dtype: DType) -> bool:
 
 
 def working(dtype: DType) -> DType:
-    """The dtype that sums are accumulated in: float32 for halves, else the dtype itself."""
-    return np.dtype(np.float32) if is_half(dtype) else dtype
+    """The dtype to sum in: float32 for halves, int64 for narrower integers, else the dtype."""
+    if is_half(dtype):
+        return np.dtype(np.float32)
+    if dtype.kind in "iu" and dtype.itemsize < 8:
+        return np.dtype(np.int64)
+    return dtype
+
+
+def returned(array: Array, dtype: DType) -> Array:
+    """A result in the dtype that was promised: rounded once; integers must fit."""
+    if dtype.kind in "iu" and array.dtype != dtype and array.size:
+        limits = np.iinfo(dtype)
+        for extreme in (array.min(), array.max()):
+            if not limits.min <= extreme <= limits.max:
+                raise ValueError(
+                    f"the result {extreme} does not fit into {dtype}: "
+                    f"convert the arguments with .astype(np.int64)"
+                )
+    return array.astype(dtype, copy=False)
+
+
+def sent_back(gradient: Array, x: Array, dtype: DType) -> Array:
+    """A gradient to x, of its shape and the dtype that was promised; real where x is real."""
+    if x.dtype.kind != "c" and dtype.kind == "c":
+        return gradient.real.reshape(x.shape)
+    return returned(gradient, dtype).reshape(x.shape)
 
 
 def shaped(name: str, array: Array, expected: tuple[int, ...], meaning: str) -> None:
@@ -115,10 +148,12 @@ def flat(items: Array) -> Array:
     return items.reshape(len(items), prod(items.shape[1:]))
 
 
-def same_batch(g: Array, x: Array, item_axes: int) -> None:
+def same_batch(g: Array, x: Array, item_axes: int, name: str = "g") -> None:
     """Refuse an upstream gradient whose batch axis is not that of x."""
     if g.shape[: g.ndim - item_axes] != x.shape[: x.ndim - item_axes]:
-        raise ValueError(f"g and x must have the same batch axis: got g {g.shape} and x {x.shape}")
+        raise ValueError(
+            f"{name} and x must have the same batch axis: got {name} {g.shape} and x {x.shape}"
+        )
 
 
 def storable(name: str, array: Array) -> None:

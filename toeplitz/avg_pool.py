@@ -16,11 +16,13 @@ from toeplitz.arrays import (
     flat,
     namespace,
     same_batch,
+    sent_back,
     storable_dtype,
     together,
     working,
 )
 from toeplitz.axis import Axis, Indices, diagonal
+from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 from toeplitz.windows import AdaptiveWindows, GlobalWindows, StridedWindows, Windows
 
@@ -51,7 +53,7 @@ class AveragePool(Windows):
         return y if items is x else y[0]
 
     def gradient(self, g: Any, x: Any) -> Array:
-        """Aᵀ g, of x's shape: each window's gradient shared out over its inputs."""
+        """Aᵀ g, of x's shape: each window's gradient shared out over its inputs; real as x is."""
         g, x = together(g=g, x=x)
         batched("x", x, self.input_shape)
         upstream = batched("g", g, self.output_shape)
@@ -59,7 +61,7 @@ class AveragePool(Windows):
         dtype, result = _averaged(np.result_type(g.dtype, x.dtype))
         matrix = self._sums(namespace(x).ones((), dtype))
         shares = flat(upstream.astype(dtype)) / namespace(x).asarray(self._divisors(dtype))
-        return sparse.times(matrix.T, shares).astype(result, copy=False).reshape(x.shape)
+        return sent_back(sparse.times(matrix.T, shares), x, result)
 
     def linearize(self, x: Any) -> Affine:
         """The pool as the affine map of x.ravel(): its matrix, once for each item of x."""
@@ -81,9 +83,12 @@ class AveragePool(Windows):
 
     def _sums(self, one: Array) -> Sparse:
         """The 0/1 matrix that sums each window."""
+        factors = [diagonal(self.input_shape[0]), *self.factors]
+        need = sparse.entries(factors) * (one.dtype.itemsize + 4)
+        fits(need, one, "the csr matrix", self, "take a smaller input_shape")
         taps = [source.shape[1] for source in self.sources]
         ones = namespace(one).full((self.input_shape[0], *taps), one)
-        return sparse.wrap(sparse.compressed([diagonal(self.input_shape[0]), *self.factors], ones))
+        return sparse.wrap(sparse.compressed(factors, ones))
 
     def _divisors(self, dtype: Any) -> Array:
         return np.tile(self.counts().ravel(), self.input_shape[0]).astype(dtype)

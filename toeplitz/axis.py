@@ -4,6 +4,7 @@ This is the only place where the index arithmetic of a convolution is written do
 """
 
 from dataclasses import dataclass, field
+from math import gcd
 from typing import TypeAlias
 
 import numpy as np
@@ -66,14 +67,37 @@ class Axis:
         return np.where(position % self.input_dilation == 0, position // self.input_dilation, -1)
 
     def counts(self) -> tuple[int, int]:
-        """The numbers of (output, tap) and of (output, input) pairs, the table never held whole."""
+        """The numbers of (output, tap) and of (output, input) pairs.
+
+        Windows that lie inside the input repeat after `period`: they are counted once.
+        """
+        inside = -(-self.before // self.stride)
+        beyond = (self.dilated - self.extent + self.before) // self.stride + 1
+        first = min(max(inside, 0), self.windows)
+        last = max(min(beyond, self.windows), first)
+        period = self.input_dilation // gcd(self.input_dilation, self.stride)
+        times, rest = divmod(last - first, period)
+        parts = [
+            (self._counted(0, first), 1),
+            (self._counted(first, min(first + period, last)), times),
+            (self._counted(first, first + rest), 1),
+            (self._counted(last, self.windows), 1),
+        ]
+        return (
+            sum(times * reads for (reads, _), times in parts),
+            sum(times * pairs for (_, pairs), times in parts),
+        )
+
+    def _counted(self, first: int, last: int) -> tuple[int, int]:
+        """counts() of the windows from first to last, a part of the table at a time."""
         step = max(1, COUNTED // self.kernel)
         reads = pairs = 0
-        for first in range(0, self.windows, step):
-            source = np.sort(self.source(first, first + step), axis=1)
-            reads += int((source >= 0).sum())
+        for start in range(first, last, step):
+            source = np.sort(self.source(start, min(start + step, last)), axis=1)
+            filled = int((source >= 0).sum())
             again = (source[:, 1:] == source[:, :-1]) & (source[:, 1:] >= 0)
-            pairs += int((source >= 0).sum()) - int(again.sum())
+            reads += filled
+            pairs += filled - int(again.sum())
         return reads, pairs
 
     def _inside(self, position: Indices) -> Indices:

@@ -8,7 +8,7 @@ import numpy as np
 
 from toeplitz import arguments, sparse
 from toeplitz.affine import Affine
-from toeplitz.arrays import Array, batched, namespace, same_batch, shaped, together, working
+from toeplitz.arrays import Array, batched, namespace, real, same_batch, shaped, together, working
 from toeplitz.axis import dense, diagonal
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
@@ -40,12 +40,11 @@ class BatchNorm:
         shape = arguments.shape("input_shape", input_shape, "(channels, *spatial)", 1)
         if min(shape[1:], default=1) < 1:
             raise ValueError(f"input_shape must have spatial sizes of at least 1, got {shape}")
-        if isinstance(eps, bool) or not isinstance(eps, int | float | np.number):
-            raise TypeError(f"eps must be a number, got {eps!r}")
+        eps = arguments.real("eps", eps)
         if not 0 <= eps < np.inf:
             raise ValueError(f"eps must be at least 0 and finite, got {eps}")
         object.__setattr__(self, "input_shape", shape)
-        object.__setattr__(self, "eps", float(eps))
+        object.__setattr__(self, "eps", eps)
 
     def __repr__(self) -> str:
         return arguments.call(self, ("input_shape",), eps=1e-5)
@@ -74,21 +73,8 @@ class BatchNorm:
         looked at (see statistics); with training=False both are needed. Integers become float64;
         float16 and bfloat16 are computed in float32 and rounded once.
         """
-        arrays = together(
-            optional=OPTIONAL,
-            x=x,
-            weight=weight,
-            bias=bias,
-            running_mean=running_mean,
-            running_var=running_var,
-        )
-        x, weight, bias, running_mean, running_var = arrays
-        items, result = self._prepared(x, arrays)
-        mean, scale = self._mean_and_scale(items, running_mean, running_var, training)
-        centred = (items - mean) * scale
-        y = centred * self._channelwise("weight", weight, items.dtype, 1)
-        y = y + self._channelwise("bias", bias, items.dtype, 0)
-        return y.astype(result, copy=False).reshape(x.shape)
+        y, result = self._applied(x, weight, bias, running_mean, running_var, training)
+        return y.astype(result, copy=False)
 
     def statistics(
         self, x: Any, running_mean: Any, running_var: Any, momentum: float = 0.1
@@ -98,19 +84,17 @@ class BatchNorm:
         new = (1 - momentum) * running + momentum * batch, with the unbiased variance of the
         batch, var * m / (m - 1) over the m values of a channel.
         """
-        x, running_mean, running_var = together(
-            x=x, running_mean=running_mean, running_var=running_var
-        )
-        items, _ = self._prepared(x, [x, running_mean, running_var])
+        momentum = arguments.real("momentum", momentum)
+        arrays = _real(x=x, running_mean=running_mean, running_var=running_var)
+        x, *running = arrays
+        for name, old in zip(OPTIONAL[2:], running, strict=True):
+            self._per_channel(name, old)
+        items, _ = self._prepared(x, arrays)
         mean, var = self._batch_statistics(items)
         count = items.size // max(self.input_shape[0], 1)
         unbiased = var * (count / (count - 1))
         updated = []
-        for name, old, new in (
-            ("running_mean", running_mean, mean),
-            ("running_var", running_var, unbiased),
-        ):
-            shaped(name, old, self.input_shape[:1], "one entry per channel,")
+        for old, new in zip(running, (mean, unbiased), strict=True):
             mixed = (1 - momentum) * old.astype(items.dtype) + momentum * new.ravel()
             updated.append(mixed.astype(_float(old.dtype), copy=False))
         return updated[0], updated[1]
@@ -130,14 +114,8 @@ class BatchNorm:
         J = diag(weight / sigma) (I - (1 1ᵀ + x̂ x̂ᵀ) / m), which is symmetric in each channel;
         grad_weight = sum of g * x̂ and grad_bias = sum of g over items and positions.
         """
-        arrays = together(
-            optional=OPTIONAL,
-            g=g,
-            x=x,
-            weight=weight,
-            running_mean=running_mean,
-            running_var=running_var,
-        )
+        seen = _seen(training, running_mean, running_var)
+        arrays = _real(g=g, x=x, weight=weight, **seen)
         g, x, weight, running_mean, running_var = arrays
         items, result = self._prepared(x, arrays)
         upstream = batched("g", g, self.input_shape).astype(items.dtype, copy=False)
@@ -170,13 +148,7 @@ class BatchNorm:
         In training each channel is a full block over items and positions (m² entries for m values
         of a channel); in inference the matrix is diagonal.
         """
-        arrays = together(
-            optional=OPTIONAL,
-            x=x,
-            weight=weight,
-            running_mean=running_mean,
-            running_var=running_var,
-        )
+        arrays = _real(x=x, weight=weight, **_seen(training, running_mean, running_var))
         x, weight, running_mean, running_var = arrays
         items, _ = self._prepared(x, arrays)
         mean, scale = self._mean_and_scale(items, running_mean, running_var, training)
@@ -214,17 +186,34 @@ class BatchNorm:
         """The layer near x as an affine map of x.ravel(); in inference it is one everywhere."""
         (x,) = together(x=x)
         jacobian = self.jacobian(x, weight, running_mean, running_var, training)
-        y = self.apply(x, weight, bias, running_mean, running_var, training)
+        at = x if training else namespace(x).zeros_like(x)
+        y, _ = self._applied(at, weight, bias, running_mean, running_var, training)
+        shift = y.astype(jacobian.dtype, copy=False).ravel()
         if training:
-            exact = y.astype(jacobian.dtype, copy=False).ravel()
-            return Affine(jacobian, exact - jacobian @ x.ravel().astype(jacobian.dtype))
-        zero = self.apply(namespace(x).zeros_like(x), weight, bias, running_mean, running_var)
-        return Affine(jacobian, zero.astype(jacobian.dtype, copy=False).ravel())
+            shift = shift - jacobian @ x.ravel().astype(jacobian.dtype)
+        return Affine(jacobian, shift)
+
+    def _applied(
+        self,
+        x: Any,
+        weight: Any,
+        bias: Any,
+        running_mean: Any,
+        running_var: Any,
+        training: bool,
+    ) -> tuple[Array, Any]:
+        """y before it is rounded to the dtype of the answer, and that dtype."""
+        seen = _seen(training, running_mean, running_var)
+        arrays = _real(x=x, weight=weight, bias=bias, **seen)
+        x, weight, bias, running_mean, running_var = arrays
+        items, result = self._prepared(x, arrays)
+        mean, scale = self._mean_and_scale(items, running_mean, running_var, training)
+        y = (items - mean) * scale * self._channelwise("weight", weight, items.dtype, 1)
+        y = y + self._channelwise("bias", bias, items.dtype, 0)
+        return y.reshape(x.shape), result
 
     def _prepared(self, x: Array, arrays: list[Array]) -> tuple[Array, Any]:
         """x as (N, C, *S) in the dtype computed in, and the dtype of the answer."""
-        if x.dtype.kind == "c":
-            raise TypeError(f"x must be real, got {x.dtype}")
         given = [array.dtype for array in arrays if array is not None]
         result = _float(np.result_type(*given))
         items = batched("x", x, self.input_shape)
@@ -234,7 +223,7 @@ class BatchNorm:
         self, items: Array, running_mean: Array, running_var: Array, training: bool
     ) -> tuple[Array, Array]:
         """The mean and 1 / sqrt(var + eps), each broadcastable to the items."""
-        if arguments.flag("training", training):
+        if training:
             mean, var = self._batch_statistics(items)
         else:
             if running_mean is None or running_var is None:
@@ -247,13 +236,8 @@ class BatchNorm:
         return mean, 1 / namespace(items).sqrt(var + items.dtype.type(self.eps))
 
     def _batch_statistics(self, items: Array) -> tuple[Array, Array]:
-        count = items.size // max(self.input_shape[0], 1)
-        if count == 1:
-            raise ValueError(
-                f"training needs more than one value per channel, got x of shape {items.shape}: "
-                f"the variance of one value is 0"
-            )
-        if not count:
+        trainable("x", items)
+        if not items.size:
             empty = namespace(items).zeros((1, self.input_shape[0], *[1] * (items.ndim - 2)))
             return empty.astype(items.dtype), empty.astype(items.dtype)
         axes = self._summed(items)
@@ -266,11 +250,44 @@ class BatchNorm:
         """Per-channel values as an array that broadcasts against (N, C, *S)."""
         if values is None:
             return dtype.type(default)
-        shaped(name, values, self.input_shape[:1], "one entry per channel,")
+        self._per_channel(name, values)
         return self._spread(values.astype(dtype, copy=False))
+
+    def _per_channel(self, name: str, values: Array | None) -> None:
+        """Refuse all but one entry per channel."""
+        if values is None:
+            raise TypeError(
+                f"{name} must have one entry per channel, {self.input_shape[:1]}, got None"
+            )
+        shaped(name, values, self.input_shape[:1], "one entry per channel,")
 
     def _spread(self, values: Array) -> Array:
         return values.reshape(-1, *[1] * (len(self.input_shape) - 1))
+
+
+def trainable(name: str, items: Array) -> None:
+    """Refuse one value per channel: it has no variance to divide by."""
+    if items.size == items.shape[1] > 0:
+        raise ValueError(
+            f"training needs more than one value per channel, got {name} of shape {items.shape}: "
+            f"the variance of one value is 0"
+        )
+
+
+def _seen(training: bool, running_mean: Any, running_var: Any) -> dict[str, Any]:
+    """The running statistics as far as they are looked at: in training they are not."""
+    if arguments.flag("training", training):
+        running_mean = running_var = None
+    return {"running_mean": running_mean, "running_var": running_var}
+
+
+def _real(**arrays: Any) -> list[Array]:
+    """The arguments as real arrays of one library; those of OPTIONAL may be None."""
+    result = together(optional=OPTIONAL, **arrays)
+    for name, array in zip(arrays, result, strict=True):
+        if array is not None:
+            real(name, array)
+    return result
 
 
 def _float(dtype: Any) -> Any:

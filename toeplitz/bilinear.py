@@ -8,7 +8,17 @@ import numpy as np
 
 from toeplitz import sparse
 from toeplitz.affine import Affine, repeated
-from toeplitz.arrays import Array, batched, flat, namespace, same_batch, shaped, together, working
+from toeplitz.arrays import (
+    Array,
+    batched,
+    flat,
+    namespace,
+    returned,
+    same_batch,
+    shaped,
+    together,
+    working,
+)
 from toeplitz.sparse import Sparse
 
 
@@ -63,7 +73,7 @@ class Bilinear(ABC):
         y = y.reshape(len(items), *self.output_shape)
         if b is not None:
             y = y + self._per_channel(b.astype(dtype, copy=False))
-        y = y.astype(result, copy=False)
+        y = returned(y, result)
         return y if items is x else y[0]
 
     def gradients(self, g: Any, x: Any, w: Any) -> tuple[Array, Array, Array]:
@@ -114,4 +124,4 @@ class Bilinear(ABC):
 
 def _rounded(gradient: Array, dtype: Any) -> Array:
     real = gradient.dtype.kind != "c" and dtype.kind == "c"
-    return gradient if real else gradient.astype(dtype, copy=False)
+    return gradient if real else returned(gradient, dtype)

@@ -1,14 +1,11 @@
-"""The command line: `toeplitz show | info | export | demo`."""
+"""The command line: `toeplitz show | info | export | verify | explain | demo`."""
 
 import contextlib
-import importlib
-import importlib.util
 import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
@@ -19,6 +16,7 @@ from toeplitz.conv import Conv
 from toeplitz.conv_transpose import ConvTranspose
 from toeplitz.cost import LAYOUTS
 from toeplitz.export import SUFFIXES, replacing, write
+from toeplitz.judging import explain_command, judge, verify_command
 from toeplitz.memory import readable
 from toeplitz.options import (
     geometry_options,
@@ -70,21 +68,6 @@ def _refuse(sentence: str, status: int = 2) -> int:
     return status
 
 
-def judge(module: str) -> ModuleType:
-    """A module of the package verify, which must be the one that lies beside toeplitz."""
-    ours = Path(__file__).resolve().parent.parent / "verify" / "__init__.py"
-    found = importlib.util.find_spec("verify")
-    if found is None:
-        raise ImportError("the package 'verify' is missing beside toeplitz: install both again")
-    origin = found.origin or next(iter(found.submodule_search_locations or ()), "?")
-    if Path(origin).resolve() != ours:
-        raise ImportError(
-            f"'verify' is shadowed by {origin}: rename it, or keep its folder off the path "
-            f"(python -P -m toeplitz keeps the current one off)"
-        )
-    return importlib.import_module(module)
-
-
 class InOrder(click.Group):
     """A group that lists its commands in the order in which they are written."""
 
@@ -104,6 +87,7 @@ def group() -> None:
       toeplitz show --size 8 --kernel a,b,c
       toeplitz info --input 3x32x32 --weight 10x3x5x5 --padding 2
       toeplitz export T.npz --input 1x8 --kernel 1,2,1
+      toeplitz verify homework.py:conv2d
       toeplitz demo
     """
 
@@ -271,6 +255,10 @@ def export(out: Path, inputs: Any, weight: Any, weights: Path | None, kernel: st
         f"{out}: the {what} of {layer}, {rows:,} x {columns:,}, {matrix.nnz:,} stored entries, "
         f"{matrix.dtype}, {readable(out.stat().st_size)}"
     )
+
+
+group.add_command(verify_command)
+group.add_command(explain_command)
 
 
 @group.command()

@@ -13,6 +13,7 @@ from toeplitz.arrays import (
     flat,
     namespace,
     number_dtype,
+    returned,
     shaped,
     storable,
     storable_dtype,
@@ -212,7 +213,7 @@ class Conv(Geometry, Bilinear):
         exact = items.astype(working(patches.dtype), copy=False)
         matrix = self._unfolding(namespace(patches).ones((), exact.dtype))
         folded = sparse.times(matrix.T, flat(exact))
-        x = folded.astype(patches.dtype, copy=False).reshape(len(items), *self.input_shape)
+        x = returned(folded, patches.dtype).reshape(len(items), *self.input_shape)
         return x if items is patches else x[0]
 
     def triples(self) -> Triples:

@@ -1,6 +1,6 @@
 """ConvTranspose: the transpose of a Conv, with no index arithmetic of its own."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class ConvTranspose(Bilinear):
     output_padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
-    conv: Conv
+    conv: Conv = field(init=False)
 
     def __init__(
         self,
@@ -94,8 +94,8 @@ class ConvTranspose(Bilinear):
             cut.append(pair)
         conv = Conv((weights[1] * groups, *sizes), weights, steps, tuple(cut), spread, groups)
         canonical = (inputs, weights, steps, sides, extra, spread, groups, conv)
-        for field, value in zip(fields(ConvTranspose), canonical, strict=True):
-            object.__setattr__(self, field.name, value)
+        for one, value in zip(fields(ConvTranspose), canonical, strict=True):
+            object.__setattr__(self, one.name, value)
 
     def __repr__(self) -> str:
         zeros, ones = (0,) * self.ndim, (1,) * self.ndim

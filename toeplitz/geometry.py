@@ -65,6 +65,8 @@ class Geometry:
         for position, axis in enumerate(self.axes):
             _check_axis(position, axis)
 
+    __init__.__qualname__ = "Conv.__init__"  # the name that Python tells of a wrong keyword
+
     def __repr__(self) -> str:
         ones = (1,) * self.ndim
         return arguments.call(
@@ -213,6 +215,16 @@ def _padding(value: Any, unpadded: list[Axis]) -> Pairs:
     return tuple((total // 2, total - total // 2) for total in totals)
 
 
+def check_reflection(position: int, axis: Axis, name: str) -> None:
+    """Refuse to reflect more than the input has; name is the argument that asks for it."""
+    widest = max(axis.before, axis.after)
+    if axis.mode == "reflect" and widest >= axis.dilated:
+        raise ValueError(
+            f"reflect padding must be narrower than the input on spatial axis {position}: "
+            f'{widest} >= {axis.dilated}; take {name}="replicate" or "circular"'
+        )
+
+
 def _check_axis(position: int, axis: Axis) -> None:
     steps = axis.stride, axis.dilation, axis.input_dilation
     largest = max(axis.dilated, axis.padded, axis.extent, axis.before, axis.after, *steps)
@@ -227,12 +239,7 @@ def _check_axis(position: int, axis: Axis) -> None:
             f"{axis.extent} > {axis.dilated} + {axis.before} + {axis.after} = {axis.padded}; "
             f"pad more or take a smaller kernel"
         )
-    widest = max(axis.before, axis.after)
-    if axis.mode == "reflect" and widest >= axis.dilated:
-        raise ValueError(
-            f"reflect padding must be narrower than the input on spatial axis {position}: "
-            f'{widest} >= {axis.dilated}; take padding_mode="replicate" or "circular"'
-        )
+    check_reflection(position, axis, "padding_mode")
     kept = axis.dilated + min(axis.before, 0) + min(axis.after, 0)
     if axis.mode == "circular" and kept < 1:
         raise ValueError(

@@ -1,7 +1,6 @@
 """The small layers: Linear, Flatten and ReLU, each with its matrix."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -13,12 +12,15 @@ from toeplitz.arrays import (
     Array,
     batched,
     namespace,
+    real,
+    sent_back,
     shaped,
     storable,
+    storable_dtype,
     together,
     working,
 )
-from toeplitz.axis import Factor, channels, diagonal, stacked
+from toeplitz.axis import Factor, channels, stacked
 from toeplitz.bilinear import Bilinear
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
@@ -39,7 +41,7 @@ class Linear(Bilinear):
 
     def __post_init__(self) -> None:
         for name in ("in_features", "out_features"):
-            object.__setattr__(self, name, arguments.integer(name, getattr(self, name), 1))
+            object.__setattr__(self, name, arguments.integer(name, getattr(self, name), 0))
 
     def __repr__(self) -> str:
         return arguments.call(self, ("in_features", "out_features"))
@@ -61,27 +63,24 @@ class Linear(Bilinear):
         """Multiply-adds for one item."""
         return self.in_features * self.out_features
 
-    @cached_property
-    def _factor(self) -> Factor:
-        return channels(self.in_features, self.out_features, 1)
-
     def matrix(self, w: Any) -> Sparse:
         """T(w): w (out_features, in_features) as a CSR array, its zeros stored too."""
         (w,) = together(w=w)
         shaped("w", w, self.weight_shape, "the weight shape")
         storable("w", w)
         fits(w.size * (w.dtype.itemsize + 4), w, "the csr matrix", self, "use w itself")
-        return sparse.wrap(sparse.compressed([self._factor], w.ravel()))
+        factor = channels(self.in_features, self.out_features, 1)
+        return sparse.wrap(sparse.compressed([factor], w.ravel()))
 
     def unfolded(self, x: Any) -> Sparse:
         """U(x), the sparse matrix with y.ravel() = U(x) @ w.ravel(): I ⊗ xᵀ for each item."""
         (x,) = together(x=x)
         storable("x", x)
         items = batched("x", x, self.input_shape)
-        factor = self._factor
-        swapped = Factor(self.macs, factor.value, factor.column, factor.count, repeats=True)
         need = len(items) * self.macs * (x.dtype.itemsize + 4)
         fits(need, x, "unfolded(x)", self, "take fewer items")
+        factor = channels(self.in_features, self.out_features, 1)
+        swapped = Factor(self.macs, factor.value, factor.column, factor.count, repeats=True)
         return sparse.wrap(sparse.compressed([stacked(len(items)), swapped], items))
 
     def weight_gradient(self, g: Array, x: Array) -> Array:
@@ -120,7 +119,7 @@ class Flatten:
         """g in the shape of x."""
         g, x = together(g=g, x=x)
         shaped("g", g, self.apply(x).shape, "the output's shape")
-        return g.reshape(x.shape)
+        return sent_back(g, x, g.dtype)
 
     def matrix(self, size: int | None = None, dtype: Any = np.float64) -> Sparse:
         """The identity; size is needed when the layer has no input_shape."""
@@ -128,19 +127,19 @@ class Flatten:
             if self.input_shape is None:
                 raise ValueError("size is needed: Flatten() does not know its input_shape")
             size = prod(self.input_shape)
-        return _diagonal(np.ones(arguments.integer("size", size, 0), dtype))
+        return _diagonal(self, arguments.integer("size", size, 0), np.ones((), dtype))
 
     def linearize(self, x: Any) -> Affine:
         """The identity as an affine map of x.ravel()."""
         (x,) = together(x=x)
         _items(x, self.input_shape)
-        one = namespace(x).ones(x.size, working(x.dtype))
-        return Affine(_diagonal(one), namespace(x).zeros(x.size, one.dtype))
+        one = namespace(x).ones((), working(x.dtype))
+        return Affine(_diagonal(self, x.size, one), namespace(x).zeros(x.size, one.dtype))
 
 
 @dataclass(frozen=True)
 class ReLU:
-    """The rectifier max(x, 0); at x its matrix is the 0/1 diagonal of x > 0.
+    """The rectifier max(x, 0); at x its matrix is diagonal, with ones where it lets x through.
 
     input_shape: the shape of one item, or None for any shape.
 
@@ -168,16 +167,16 @@ class ReLU:
         return namespace(x).maximum(x, x.dtype.type(0))
 
     def gradient(self, g: Any, x: Any) -> Array:
-        """g where x > 0, else 0."""
+        """g where x > 0, else 0; where x is NaN, g as in PyTorch."""
         x = self._real(x)
         g, x = together(g=g, x=x)
         shaped("g", g, x.shape, "the shape of x")
-        return namespace(x).where(x > 0, g, g.dtype.type(0))
+        return sent_back(namespace(x).where(x <= 0, g.dtype.type(0), g), x, g.dtype)
 
     def matrix(self, x: Any, dtype: Any = np.float64) -> Sparse:
-        """The diagonal 0/1 CSR matrix D(x) with max(x, 0) = D(x) x; its zeros are stored."""
+        """The diagonal CSR matrix D(x) with max(x, 0) = D(x) x; it stores ones only."""
         x = self._real(x)
-        return _diagonal((x > 0).ravel().astype(dtype))
+        return _diagonal(self, x.size, namespace(x).ones((), dtype), ~(x <= 0).ravel())
 
     def linearize(self, x: Any) -> Affine:
         """The layer near x as an affine map of x.ravel(): D(x), and no shift."""
@@ -187,14 +186,19 @@ class ReLU:
 
     def _real(self, x: Any) -> Array:
         (x,) = together(x=x)
-        if x.dtype.kind == "c":
-            raise TypeError(f"x must be real, got {x.dtype}")
-        _items(x, self.input_shape)
+        real("x", x)
+        if self.input_shape is not None:
+            batched("x", x, self.input_shape)
         return x
 
 
 def _item_shape(value: Any) -> tuple[int, ...] | None:
-    return None if value is None else arguments.shape("input_shape", value, "the item's shape", 1)
+    if value is None:
+        return None
+    sizes = arguments.sequence("input_shape", value, "a tuple of integers")
+    if not sizes:
+        raise ValueError(f"input_shape must have at least one axis, got {value}")
+    return tuple(arguments.integer("input_shape", size, 0) for size in sizes)
 
 
 def _items(x: Array, input_shape: tuple[int, ...] | None) -> int | None:
@@ -206,5 +210,13 @@ def _items(x: Array, input_shape: tuple[int, ...] | None) -> int | None:
     return None if x.shape == input_shape else len(batched("x", x, input_shape))
 
 
-def _diagonal(values: Array) -> Sparse:
-    return sparse.wrap(sparse.compressed([diagonal(len(values))], values))
+def _diagonal(layer: object, size: int, one: Array, kept: Array | None = None) -> Sparse:
+    """The diagonal 0/1 matrix that keeps some entries, or all, and stores nothing else."""
+    storable_dtype(one)
+    fits(size * (one.dtype.itemsize + 16), one, "the csr matrix", layer, "use apply(x)")
+    xp = namespace(one)
+    index = sparse.index_dtype(size)
+    columns = xp.arange(size, dtype=index) if kept is None else xp.flatnonzero(kept).astype(index)
+    indptr = xp.searchsorted(columns, xp.arange(size + 1, dtype=index)).astype(index)
+    ones = xp.full(len(columns), one)
+    return sparse.wrap(sparse.Compressed(ones, columns, indptr, (size, size)))

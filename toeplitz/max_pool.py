@@ -9,8 +9,20 @@ import numpy as np
 from toeplitz import sparse
 from toeplitz.affine import Affine
 from toeplitz.arguments import Padding, PerAxis
-from toeplitz.arrays import Array, batched, namespace, same_batch, storable_dtype, together, working
+from toeplitz.arrays import (
+    Array,
+    batched,
+    namespace,
+    real,
+    returned,
+    same_batch,
+    sent_back,
+    storable_dtype,
+    together,
+    working,
+)
 from toeplitz.axis import Indices
+from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 from toeplitz.windows import AdaptiveWindows, GlobalWindows, StridedWindows, Windows
 
@@ -51,21 +63,17 @@ class MaximumPool(Windows):
     def gradient(self, g: Any, x: Any) -> Array:
         """S(x)ᵀ g, of x's shape: each window's gradient goes to its maximum; overlaps add up."""
         g, x = together(g=g, x=x)
-        items = batched("x", x, self.input_shape)
-        batched("g", g, self.output_shape)
-        same_batch(g, x, len(self.input_shape))
-        result = np.result_type(g.dtype, x.dtype)
-        dtype = working(result)
-        selection = self._matrix(self._selected(items), namespace(x).ones((), dtype))
-        grad = selection.T @ g.astype(dtype, copy=False).ravel()
-        return grad.astype(result, copy=False).reshape(x.shape)
+        scattered, result = self._scattered("g", g, x)
+        return sent_back(scattered, x, result)
 
     def unpool(self, y: Any, x: Any) -> Array:
         """Max-unpooling S(x)ᵀ y: the values y at the places of x's maxima, zeros elsewhere.
 
         Where windows overlap on one maximum, their values add up.
         """
-        return self.gradient(y, x)
+        y, x = together(y=y, x=x)
+        scattered, result = self._scattered("y", y, x)
+        return returned(scattered, result).reshape(x.shape)
 
     def linearize(self, x: Any) -> Affine:
         """The pool near x as an affine map of x.ravel(): S(x), and no shift."""
@@ -73,12 +81,26 @@ class MaximumPool(Windows):
         selection = self.selection(x, np.float64 if x.dtype.kind in "iu" else working(x.dtype))
         return Affine(selection, namespace(x).zeros(selection.shape[0], selection.dtype))
 
+    def _scattered(self, name: str, values: Array, x: Array) -> tuple[Array, Any]:
+        """S(x)ᵀ values, flat, in the dtype summed in; and the dtype of the answer."""
+        items = batched("x", x, self.input_shape)
+        batched(name, values, self.output_shape)
+        same_batch(values, x, len(self.input_shape), name)
+        result = np.result_type(values.dtype, x.dtype)
+        dtype = working(result)
+        selection = self._matrix(self._selected(items), namespace(x).ones((), dtype))
+        return selection.T @ values.astype(dtype, copy=False).ravel(), result
+
     def _selected(self, items: Array) -> Array:
         """indices() as (N * C, windows)."""
-        if items.dtype.kind == "c":
-            raise TypeError(f"x must be real, complex numbers have no maximum: got {items.dtype}")
+        comparable("x", items)
         xp = namespace(items)
         planes = self._planes(items)
+        windows, taps = (
+            prod(sizes) for sizes in zip(*(s.shape for s in self.sources), strict=True)
+        )
+        need = 8 * windows * taps + len(planes) * windows * (2 * items.dtype.itemsize + 16)
+        fits(need, items, "the selection", self, "take fewer items")
         table = xp.asarray(self._table())
         if not table.size:
             return xp.zeros((len(planes), len(table)), np.intp)
@@ -121,6 +143,11 @@ class MaximumPool(Windows):
             (chosen.size, size * len(chosen)),
         )
         return sparse.wrap(arrays)
+
+
+def comparable(name: str, array: Array) -> None:
+    """Refuse numbers that have no order."""
+    real(name, array, "complex numbers have no maximum: ")
 
 
 @dataclass(frozen=True, init=False, repr=False)

@@ -46,6 +46,7 @@ def readable(size: int) -> str:
     number = float(size)
     for unit in ("bytes", "kB", "MB", "GB", "TB", "PB", "EB", "ZB"):
         if number < 999.5 or unit == "ZB":
-            return f"{number:.0f} bytes" if unit == "bytes" else f"{number:.3g} {unit}"
+            whole = unit == "bytes" or number >= 999.5
+            return f"{number:.0f} {unit}" if whole else f"{number:.3g} {unit}"
         number /= 1000
     raise AssertionError("unreachable")

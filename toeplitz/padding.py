@@ -1,4 +1,4 @@
-"""Pad: a padding layer as the matrix of a depthwise 1x1 convolution."""
+"""Pad: a padding layer as the matrix of a 1x1 convolution of each channel."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +10,21 @@ import numpy as np
 from toeplitz import arguments, sparse
 from toeplitz.affine import Affine, repeated
 from toeplitz.arguments import Padding, Pairs
-from toeplitz.arrays import Array, batched, namespace, same_batch, together, working
+from toeplitz.arrays import (
+    Array,
+    batched,
+    flat,
+    namespace,
+    same_batch,
+    sent_back,
+    storable_dtype,
+    together,
+    working,
+)
+from toeplitz.axis import Axis, diagonal
 from toeplitz.conv import Conv
+from toeplitz.geometry import check_reflection
+from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 
 MODES = ("constant", "reflect", "replicate", "circular")
@@ -23,7 +36,7 @@ class Pad:
 
     input_shape: (C, *S). padding: an integer, one for each spatial axis, or (before, after) pairs;
     negative ones crop. mode: "constant", "reflect", "replicate" or "circular".
-    Its matrix is that of a depthwise 1x1 convolution with weight 1.
+    Its matrix is that of a 1x1 convolution with weight 1, once for each channel.
 
     >>> import numpy as np, toeplitz
     >>> pad = toeplitz.Pad((1, 3), ((1, 2),), "reflect")
@@ -34,20 +47,19 @@ class Pad:
     input_shape: tuple[int, ...]
     padding: Pairs
     mode: str
-    value: float
+    value: float | complex
 
     def __init__(
         self,
         input_shape: tuple[int, ...],
         padding: Padding,
         mode: str = "constant",
-        value: float = 0,
+        value: float | complex = 0,
     ) -> None:
         inputs = arguments.input_shape(input_shape)
         sides = arguments.pairs("padding", padding, len(inputs) - 1)
         mode = arguments.choice("mode", mode, MODES)
-        if isinstance(value, bool) or not isinstance(value, int | float | complex | np.number):
-            raise TypeError(f"value must be a number, got {value!r}")
+        value = arguments.number("value", value)
         if value != 0 and mode != "constant":
             raise ValueError(f'value must be 0 unless mode="constant": got {value} for "{mode}"')
         for axis, (size, (before, after)) in enumerate(zip(inputs[1:], sides, strict=True)):
@@ -56,6 +68,7 @@ class Pad:
                     f"padding leaves nothing of spatial axis {axis}: "
                     f"{size} + {before} + {after} = {size + before + after}; crop less"
                 )
+            check_reflection(axis, Axis(size, 1, 1, before, after, mode=mode), "mode")
         for name, field in zip(("input_shape", "padding", "mode", "value"),
                                (inputs, sides, mode, value), strict=True):  # fmt: skip
             object.__setattr__(self, name, field)
@@ -66,63 +79,71 @@ class Pad:
 
     @cached_property
     def conv(self) -> Conv:
-        """The depthwise convolution whose matrix this is."""
-        number = self.input_shape[0]
+        """The 1x1 convolution that pads one channel."""
+        sizes = self.input_shape[1:]
         return Conv(
-            self.input_shape,
-            (number, 1, *[1] * (len(self.input_shape) - 1)),
+            (1, *sizes),
+            (1, 1, *[1] * len(sizes)),
             padding=self.padding,
-            groups=number,
             padding_mode="zeros" if self.mode == "constant" else self.mode,
         )
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        return self.conv.output_shape
+        return self.input_shape[:1] + self.conv.output_shape[1:]
 
     def matrix(self, dtype: Any = np.float64) -> Sparse:
         """The 0/1 CSR matrix with at most one entry in each row."""
-        return self.conv.matrix(np.ones(self.conv.weight_shape, dtype))
+        return self._matrix(np.ones((), dtype))
 
     def apply(self, x: Any) -> Array:
         """The padded x: (N, C, *S) or (C, *S), of x's dtype."""
         (x,) = together(x=x)
-        y = self.conv.apply(x, self._ones(x, x.dtype))
-        if not self.value:
-            return y
-        filled = namespace(x).asarray(self._constant(x.dtype))
-        return y + filled.reshape(self.output_shape)
+        items = batched("x", x, self.input_shape)
+        constant = namespace(x).asarray(self._constant(x.dtype))
+        exact = items.astype(working(x.dtype), copy=False)
+        copied = sparse.times(self._matrix(namespace(x).ones((), exact.dtype)), flat(exact))
+        y = copied.astype(x.dtype, copy=False) + constant
+        y = y.reshape(len(items), *self.output_shape)
+        return y if items is x else y[0]
 
     def gradient(self, g: Any, x: Any) -> Array:
-        """The matrix's transpose times g, of x's shape."""
+        """The matrix's transpose times g, of x's shape; real as x is."""
         g, x = together(g=g, x=x)
-        items = batched("x", x, self.input_shape)
+        batched("x", x, self.input_shape)
         upstream = batched("g", g, self.output_shape)
         same_batch(g, x, len(self.input_shape))
         result = np.result_type(g.dtype, x.dtype)
-        matrix = self.conv.matrix(self._ones(x, working(result)))
-        rows = upstream.reshape(len(items), prod(self.output_shape))
-        grad = sparse.times(matrix.T, rows.astype(working(result), copy=False))
-        return grad.astype(result, copy=False).reshape(x.shape)
+        matrix = self._matrix(namespace(x).ones((), working(result)))
+        grad = sparse.times(matrix.T, flat(upstream.astype(matrix.dtype, copy=False)))
+        return sent_back(grad, x, result)
 
     def linearize(self, x: Any) -> Affine:
         """The layer as an affine map of x.ravel()."""
         (x,) = together(x=x)
         items = batched("x", x, self.input_shape)
         xp = namespace(x)
-        matrix = self.conv.matrix(self._ones(x, working(x.dtype)))
+        matrix = self._matrix(xp.ones((), working(x.dtype)))
         matrix = repeated(matrix, len(items) if items is x else None)
-        return Affine(matrix, xp.tile(xp.asarray(self._constant(matrix.dtype)), len(items)))
+        constant = xp.asarray(self._constant(x.dtype).astype(matrix.dtype))
+        return Affine(matrix, xp.tile(constant, len(items)))
 
-    def _ones(self, x: Array, dtype: Any) -> Array:
-        return namespace(x).ones(self.conv.weight_shape, dtype)
+    def _matrix(self, one: Array) -> Sparse:
+        storable_dtype(one)
+        factors = [diagonal(self.input_shape[0]), *self.conv.forward_factors]
+        need = sparse.entries(factors) * (one.dtype.itemsize + 4)
+        fits(need, one, "the csr matrix", self, "take a smaller input_shape")
+        ones = namespace(one).full((self.input_shape[0], *self.conv.kernel_size), one)
+        return sparse.wrap(sparse.compressed(factors, ones))
 
     def _constant(self, dtype: Any) -> Array:
         """The value at each output that copies no input, flat."""
-        if not _held(self.value, dtype):
-            raise ValueError(f"value {self.value} is no {dtype}: pad x in a wider dtype")
-        entries = np.diff(self.conv.matrix(np.ones(self.conv.weight_shape, np.int8)).indptr)
-        return np.where(entries == 0, self.value, 0).astype(dtype)
+        constant = np.zeros(prod(self.output_shape), dtype)
+        if self.value:
+            if not _held(self.value, dtype):
+                raise ValueError(f"value {self.value} is no {dtype}: pad x in a wider dtype")
+            constant[np.diff(self._matrix(np.ones((), np.int8)).indptr) == 0] = self.value
+        return constant
 
 
 def _held(value: Any, dtype: Any) -> bool:
@@ -131,4 +152,12 @@ def _held(value: Any, dtype: Any) -> bool:
         limits = np.iinfo(dtype)
         whole = not np.iscomplexobj(value) and value % 1 == 0
         return bool(whole and limits.min <= value <= limits.max)
-    return dtype.kind == "c" or not np.iscomplexobj(value)
+    if np.iscomplexobj(value) and dtype.kind != "c":
+        return False
+    try:
+        wide = np.asarray(value if isinstance(value, complex) else float(value))
+    except OverflowError:  # an integer beyond every float
+        return False
+    with np.errstate(over="ignore"):
+        held = wide.astype(dtype)
+    return bool(np.isfinite(held) or not np.isfinite(wide))

@@ -156,7 +156,7 @@ class GlobalWindows(AdaptiveWindows):
 
 
 def _pooled(position: int, axis: Axis, ceil_mode: bool) -> Axis:
-    """The axis with as much padding after as its last window needs."""
+    """The axis with the padding after that its last window needs, no more and no less."""
     windows = axis.windows
     if ceil_mode:
         windows = -(-(axis.padded - axis.extent) // axis.stride) + 1
@@ -171,17 +171,18 @@ def _pooled(position: int, axis: Axis, ceil_mode: bool) -> Axis:
             f"pad more or take a smaller window"
         )
     reach = (windows - 1) * axis.stride + axis.extent - axis.size - axis.before
-    return Axis(
-        axis.size, axis.kernel, axis.stride, axis.before, max(axis.after, reach), axis.dilation
-    )
+    return Axis(axis.size, axis.kernel, axis.stride, axis.before, reach, axis.dilation)
 
 
 def _check_touch(position: int, axis: Axis, table: Indices) -> None:
     empty = np.flatnonzero((table < 0).all(axis=1))
     if len(empty):
-        start = int(empty[0]) * axis.stride - axis.before
+        first = int(empty[0]) * axis.stride - axis.before
+        last = first + axis.extent - 1
+        taps = f"its taps are at {first}, …, {last} in steps of {axis.dilation}"
+        if axis.kernel == 1:
+            taps = f"its only tap is at {first}"
         raise ValueError(
-            f"window {empty[0]} of spatial axis {position} reads only padding: its taps are at "
-            f"{start}, …, {start + axis.extent - 1} in steps of {axis.dilation} and the input is "
-            f"at 0, …, {axis.size - 1}; pad less"
+            f"window {empty[0]} of spatial axis {position} reads only padding: {taps} "
+            f"and the input is at 0, …, {axis.size - 1}; pad less"
         )

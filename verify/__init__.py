@@ -1,6 +1,19 @@
 """The judge: does a convolution compute what its geometry says?"""
 
-from verify.api import assert_conforms, check, diagnose, recover
-from verify.report import Finding, Report
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verify.api import assert_conforms, check, diagnose, recover
+    from verify.report import Finding, Report
 
 __all__ = ["Finding", "Report", "assert_conforms", "check", "diagnose", "recover"]
+
+_HOMES = {"Finding": "verify.report", "Report": "verify.report"}
+
+
+def __getattr__(name: str) -> Any:
+    # A worker process needs none of these, and they bring Hypothesis along.
+    if name in __all__:
+        return getattr(import_module(_HOMES.get(name, "verify.api")), name)
+    raise AttributeError(f"module 'verify' has no attribute {name!r}")

@@ -13,9 +13,9 @@ def named(function: Any, name: str, axes: int) -> Any:
     return function
 
 
-def alike(**arrays: Any) -> list[Array]:
-    """The arrays, all of the dtype of the first."""
-    result = together(optional=("bias",), **arrays)
+def alike(*, optional: tuple[str, ...] = ("bias",), **arrays: Any) -> list[Array]:
+    """The arrays, all of the dtype of the first; an optional one may be None."""
+    result = together(optional=optional, **arrays)
     first, *others = arrays
     for name, array in zip(others, result[1:], strict=True):
         if array is not None and array.dtype != result[0].dtype:
@@ -42,5 +42,6 @@ def item(name: str, input: Array, axes: int, least: int = 0) -> tuple[int, ...]:
 def ints(name: str, value: Any, axes: int, minimum: int) -> tuple[int, ...]:
     """One integer per axis; as in PyTorch, a tuple of one stands for all."""
     if not isinstance(value, str) and arguments.several(value) and len(value) == 1:
-        (value,) = value
+        (only,) = value
+        value = value if arguments.several(only) else only
     return arguments.per_axis(name, value, axes, minimum)

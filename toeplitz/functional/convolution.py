@@ -39,10 +39,16 @@ def _conv(axes: int) -> Any:
             padding = arguments.choice("padding", padding, ("valid", "same"))
         else:
             padding = ints("padding", padding, axes, 0)
+        steps = ints("stride", stride, axes, 1)
+        if padding == "same" and max(steps) > 1:
+            raise ValueError(
+                f'padding="same" needs stride 1, got {steps}: toeplitz.Conv has "same_upper" and '
+                f'"same_lower" for ceil(input / stride) outputs'
+            )
         geometry = Conv(
             one,
             weight.shape,
-            ints("stride", stride, axes, 1),
+            steps,
             padding,
             ints("dilation", dilation, axes, 1),
             groups,
@@ -109,7 +115,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
             f"weight must be (out, in) or (in,) and input (*, in): "
             f"got weight {weight.shape} and input {input.shape}"
         )
-    rows = weight.reshape(-1, weight.shape[-1]) if weight.size else weight
+    rows = weight.reshape(prod(weight.shape[:-1]), weight.shape[-1])
     layer = Linear(weight.shape[-1], len(rows))
     if input.shape[-1] != layer.in_features:
         raise ValueError(
@@ -120,7 +126,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
         shaped("bias", bias, (len(rows),) if weight.ndim == 2 else (), "the shape")
         bias = bias.reshape(len(rows))
     y = layer.apply(input.reshape(prod(input.shape[:-1]), layer.in_features), rows, bias)
-    return y.reshape(*input.shape[:-1], *weight.shape[:-1])
+    return y.reshape(input.shape[:-1] + weight.shape[:-1])
 
 
 def _check_bias(bias: Array | None, channels: int) -> None:

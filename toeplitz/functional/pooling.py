@@ -7,7 +7,7 @@ from toeplitz.arguments import PerAxis
 from toeplitz.arrays import Array, together
 from toeplitz.avg_pool import AdaptiveAvgPool, AvgPool
 from toeplitz.functional.checks import ints, item, named
-from toeplitz.max_pool import AdaptiveMaxPool, MaxPool
+from toeplitz.max_pool import AdaptiveMaxPool, MaxPool, comparable
 
 
 def _max_pool(axes: int) -> Any:
@@ -84,7 +84,19 @@ def _avg_pool(axes: int) -> Any:
         )
         return pool.apply(input)
 
-    return named(avg_pool, f"avg_pool{axes}d", axes)
+    def undivided(
+        input: Array,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: PerAxis = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> Array:
+        return avg_pool(input, kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+    undivided.__doc__ = avg_pool.__doc__
+    # On one axis PyTorch has no divisor_override.
+    return named(undivided if axes == 1 else avg_pool, f"avg_pool{axes}d", axes)
 
 
 def _adaptive_avg_pool(axes: int) -> Any:
@@ -97,8 +109,9 @@ def _adaptive_avg_pool(axes: int) -> Any:
         True
         """
         (input,) = together(input=input)
-        one = item(f"adaptive_avg_pool{axes}d", input, axes, least=1)
-        return AdaptiveAvgPool(one, output_size).apply(input)
+        # PyTorch averages no channels on one axis and on two, but not on three.
+        one = item(f"adaptive_avg_pool{axes}d", input, axes, least=axes // 3)
+        return AdaptiveAvgPool(one, _parts(output_size, axes)).apply(input)
 
     return named(adaptive_avg_pool, f"adaptive_avg_pool{axes}d", axes)
 
@@ -116,7 +129,7 @@ def _adaptive_max_pool(axes: int) -> Any:
         """
         (input,) = together(input=input)
         one = item(f"adaptive_max_pool{axes}d", input, axes, least=1)
-        return _maximum(AdaptiveMaxPool(one, output_size), input, return_indices)
+        return _maximum(AdaptiveMaxPool(one, _parts(output_size, axes)), input, return_indices)
 
     return named(adaptive_max_pool, f"adaptive_max_pool{axes}d", axes)
 
@@ -139,7 +152,13 @@ def _window(kernel_size: PerAxis, padding: PerAxis, axes: int) -> tuple[Any, Any
     return kernel, widths
 
 
+def _parts(output_size: Any, axes: int) -> Any:
+    """The output size of an adaptive pool; on one axis PyTorch takes no None."""
+    return ints("output_size", output_size, 1, 0) if axes == 1 else output_size
+
+
 def _maximum(pool: Any, input: Array, return_indices: bool) -> Array | tuple[Array, Array]:
+    comparable("input", input)
     if arguments.flag("return_indices", return_indices):
         return pool.apply(input), pool.indices(input)
     return pool.apply(input)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from math import prod
 
 from toeplitz import arguments
-from toeplitz.arguments import PerAxis
-from toeplitz.arrays import Array, together
+from toeplitz.arguments import Pairs, PerAxis, per_axis
+from toeplitz.arrays import Array, batched, namespace, together
 from toeplitz.conv import Conv
-from toeplitz.functional.checks import ints, item
+from toeplitz.functional.checks import item
 from toeplitz.padding import Pad
 
 
@@ -49,19 +49,23 @@ def fold(
     array([[[1, 5, 4]]])
     """
     (input,) = together(input=input)
-    size = ints("output_size", output_size, 2, 1)
-    taps = prod(ints("kernel_size", kernel_size, 2, 1))
+    size = per_axis("output_size", output_size, 2, 1)
+    taps = prod(per_axis("kernel_size", kernel_size, 2, 1))
     if input.ndim not in (2, 3):
         raise ValueError(
             f"input must be (N, C * prod(kernel_size), L) or without N, got {input.shape}"
         )
+    if not input.shape[-2]:
+        raise ValueError(f"input of fold must have at least one channel, got shape {input.shape}")
     if input.shape[-2] % taps:
         raise ValueError(
             f"the rows of input must be a multiple of prod(kernel_size): "
             f"{input.shape[-2]} % {taps} = {input.shape[-2] % taps}"
         )
     one = (input.shape[-2] // taps, *size)
-    return _windows(one, kernel_size, dilation, padding, stride).fold(input)
+    conv = _windows(one, kernel_size, dilation, padding, stride)
+    batched("input", input, (input.shape[-2], prod(conv.output_shape[1:])))
+    return conv.fold(input)
 
 
 def pad(
@@ -95,12 +99,32 @@ def pad(
     if not axes:
         return input.copy()
     pairs = tuple((widths[i], widths[i + 1]) for i in range(len(widths) - 2, -1, -2))
-    sizes = input.shape[input.ndim - axes :]
+    lead, sizes = input.shape[: input.ndim - axes], input.shape[input.ndim - axes :]
+    value = 0 if value is None else value
+    if mode == "constant" and not _kept(sizes, pairs):
+        xp = namespace(input)
+        (filled,) = Pad((1, 1), ((-1, 2),), value=value).apply(xp.zeros((1, 1), input.dtype))
+        padded = (size + sum(pair) for size, pair in zip(sizes, pairs, strict=True))
+        return xp.full((*lead, *padded), filled[0])
     if mode == "circular" and any(max(p) > n for p, n in zip(pairs, sizes, strict=True)):
         raise ValueError(f"circular padding must not be wider than the input: {pairs} for {sizes}")
-    layer = Pad((1, *sizes), pairs, mode, 0 if value is None else value)
-    lead = input.shape[: input.ndim - axes]
+    layer = Pad((1, *sizes), pairs, mode, value)
     return layer.apply(input.reshape(prod(lead), 1, *sizes)).reshape(*lead, *layer.output_shape[1:])
+
+
+def _kept(sizes: tuple[int, ...], pairs: Pairs) -> bool:
+    """Whether a cell is left of each axis; PyTorch crops before it fills, and not below 0."""
+    fewest = 1
+    for axis, (size, (before, after)) in enumerate(zip(sizes, pairs, strict=True)):
+        crops = min(before, 0), min(after, 0)
+        kept = size + sum(crops)
+        if kept < 0:
+            raise ValueError(
+                f"padding leaves nothing of spatial axis {axis}: "
+                f"{size} + {crops[0]} + {crops[1]} = {kept}; crop less"
+            )
+        fewest = min(fewest, kept)
+    return fewest > 0
 
 
 def _windows(
@@ -113,8 +137,8 @@ def _windows(
     """The Conv whose windows unfold and fold go over."""
     return Conv(
         one,
-        (1, one[0], *ints("kernel_size", kernel_size, 2, 1)),
-        ints("stride", stride, 2, 1),
-        ints("padding", padding, 2, 0),
-        ints("dilation", dilation, 2, 1),
+        (1, one[0], *per_axis("kernel_size", kernel_size, 2, 1)),
+        per_axis("stride", stride, 2, 1),
+        per_axis("padding", padding, 2, 0),
+        per_axis("dilation", dilation, 2, 1),
     )

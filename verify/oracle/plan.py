@@ -106,7 +106,7 @@ class Case:
         return w.reshape(self.groups, w.shape[0] // self.groups, *w.shape[1:])
 
     def pad(self, x: Array) -> Array:
-        """Dilate, then crop, then pad."""
+        """Dilate, then crop and pad."""
         x = spread(x, self.input_dilation, self.dilated)
         for axis, (n, pair) in zip(self.axes, self.sides(), strict=True):
             x = np.moveaxis(self._pad_first(np.moveaxis(x, axis, 0), n, pair), 0, axis)
@@ -131,6 +131,9 @@ class Case:
         widths = [(max(0, lo), max(0, hi)), *[(0, 0)] * (a.ndim - 1)]
         if self.mode == "constant":
             return np.pad(kept, widths, constant_values=zero)
+        if self.mode == "reflect":  # about the ends of the whole axis: crop afterwards
+            whole = np.pad(a, widths, mode="reflect")
+            return whole[max(0, -lo) : len(whole) - max(0, -hi)]
         return np.pad(kept, widths, mode=self.mode)
 
 

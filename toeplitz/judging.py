@@ -1,0 +1,293 @@
+"""The commands `toeplitz verify` and `toeplitz explain`: the judge on the command line."""
+
+import contextlib
+import importlib
+import importlib.util
+import math
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32", "int64",
+          "complex64", "complex128")  # fmt: skip
+ALGORITHMS = ("auto", "direct", "fft", "winograd", "tf32")
+TIMEOUT = 10.0
+CAMPAIGN = ("seed", "max_examples", "time", "dtypes", "supports", "algorithm", "json", "op")
+
+
+def judge(module: str) -> ModuleType:
+    """A module of the package verify, which must be the one that lies beside toeplitz."""
+    ours = Path(__file__).resolve().parent.parent / "verify" / "__init__.py"
+    found = importlib.util.find_spec("verify")
+    if found is None:
+        raise ImportError("the package 'verify' is missing beside toeplitz: install both again")
+    origin = found.origin or next(iter(found.submodule_search_locations or ()), "?")
+    if Path(origin).resolve() != ours:
+        raise ImportError(
+            f"'verify' is shadowed by {origin}: rename it, or keep its folder off the path "
+            f"(python -P -m toeplitz keeps the current one off)"
+        )
+    return importlib.import_module(module)
+
+
+def seconds(context: click.Context, option: click.Parameter, value: float | None) -> Any:
+    """A time that a clock can measure."""
+    if value is not None and not (0 < value <= 86400 and math.isfinite(value)):
+        raise click.UsageError(
+            f"{option.opts[0]} must be seconds, more than 0 and at most a day: got {value:g}",
+            context,
+        )
+    return value
+
+
+def claims(context: click.Context, option: click.Parameter, entries: tuple[str, ...]) -> Any:
+    """groups=1, stride=1,2 … as a mapping; None if there are none."""
+    claimed: dict[str, Any] = {}
+    for entry in entries:
+        name, _, values = (part.strip() for part in entry.partition("="))
+        least = 0 if "padding" in name else 1
+        try:
+            numbers = tuple(int(value) for value in values.split(","))
+        except ValueError:
+            raise click.UsageError(
+                f"--supports must be a name and integers, such as groups=1 or stride=1,2: "
+                f"got {entry!r}",
+                context,
+            ) from None
+        if name in claimed:
+            raise click.UsageError(
+                f"--supports must give {name} once, as {name}=1,2: got it twice", context
+            )
+        if min(numbers) < least:
+            raise click.UsageError(
+                f"--supports must give {name} as {least} or more: got {entry!r}", context
+            )
+        claimed[name] = numbers[0] if name == "ndim" and len(numbers) == 1 else numbers
+    return claimed or None
+
+
+@click.command("verify")
+@click.argument("target")
+@click.option("--op", help="conv2d, conv_transpose1d, padded_conv2d, linear …; else conv2d")
+@click.option("--backward", metavar="TARGET", help="its gradients; else those of the adapter")
+@click.option("--adapter", help="torch, onnxruntime, scipy.signal, numpy or module:callable")
+@click.option("--seed", type=click.IntRange(0), help="of what is drawn; else 0")
+@click.option("--max-examples", type=click.IntRange(1), help="cases of the first phase; else 500")
+@click.option("--time", type=float, callback=seconds, help="seconds after which none is drawn")
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(DTYPES),
+    help="again for more; else float64 and float32",
+)
+@click.option("--algorithm", type=click.Choice(ALGORITHMS), help="what rounding is allowed")
+@click.option(
+    "--supports",
+    multiple=True,
+    callback=claims,
+    help="what it claims: groups=1, again for stride=1,2 …",
+)
+@click.option(
+    "--timeout",
+    type=float,
+    callback=seconds,
+    help=f"seconds that a call may take; else {TIMEOUT:g}",
+)
+@click.option(
+    "--json",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="write the report as JSON; - prints it instead",
+)
+@click.option("--replay", metavar="ID", help="run a failure that was kept again, and no other")
+@click.option("--in-process", is_flag=True, help="without a worker: a crash ends the run")
+def verify_command(target: str, replay: str | None, **options: Any) -> int:
+    """Judge an implementation of a convolution, and name its mistake.
+
+    TARGET is module:callable or file.py:callable, called as f(x, w, b=None, stride=1, padding=0,
+    dilation=1, groups=1) with numpy arrays. The exit status is 0 if nothing is found and 1 if
+    something is.
+
+    \b
+    Examples:
+      toeplitz verify homework.py:conv2d
+      toeplitz verify homework.py:conv2d --backward homework.py:backward --time 10
+      toeplitz verify homework.py:conv1d --op conv1d --supports groups=1 --supports stride=1,2
+      toeplitz verify torch.nn.functional:conv2d
+      toeplitz verify scipy.signal:correlate2d
+      toeplitz verify onnxruntime:Conv --dtype float32 --json -
+    """
+    if replay is not None:
+        return _replay(target, replay, options)
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    ops, campaign, store = (judge(f"verify.{name}") for name in ("ops", "campaign", "store"))
+    op = ops.named(given.get("op", "conv2d"))
+    dtypes = given.get("dtypes", ("float64", "float32"))
+    _installed(dtypes)
+    file = _writable(given.get("json"))
+    kept = {"target": target, "op": op.name, "algorithm": given.get("algorithm", "auto")}
+    kept |= {name: given.get(name) for name in ("backward", "adapter")}
+    with progress(target) as tell, suspect(kept, given, tell) as watched:
+
+        def keep(violation: Any) -> str:
+            id = store.save(violation.case, kept | {"timeout": watched.limit}, violation.code)
+            return f"toeplitz verify {shlex.quote(target)} --replay {id}"
+
+        try:
+            report = campaign.run(
+                watched,
+                op,
+                supports=given.get("supports"),
+                algorithm=kept["algorithm"],
+                seed=given.get("seed", 0),
+                max_examples=given.get("max_examples", 500),
+                seconds=given.get("time"),
+                dtypes=dtypes,
+                replay=keep,
+            )
+        except RuntimeError as error:
+            raise ValueError(f"{target} could not be judged: {error}") from error
+    if not report.cases:
+        raise ValueError(f"{target} was not judged: {_nothing(report)}")
+    if file is not None:
+        file.write_text(report.to_json() + "\n", encoding="utf-8")
+    click.echo(report.to_json() if given.get("json") == "-" else str(report))
+    return 0 if report.ok else 1
+
+
+def _nothing(report: Any) -> str:
+    """Why a run had no case."""
+    if report.unsupported:
+        return f"all {report.unsupported} calls raised NotImplementedError"
+    return "what it supports leaves no case, or --time is too short"
+
+
+def _replay(target: str, id: str, options: dict[str, Any]) -> int:
+    """Run a failure again that was kept."""
+    for name in CAMPAIGN:
+        if options[name] not in (None, ()):
+            option = "--dtype" if name == "dtypes" else f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} does not go with --replay")
+    failure = judge("verify.store").find(id)
+    kept = {**failure.target, "target": target}
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if not given.get("in_process"):
+        given.setdefault("timeout", kept.get("timeout") or TIMEOUT)
+    for name in ("backward", "adapter"):
+        kept[name] = given.get(name, kept.get(name))
+    _installed((failure.case.dtype,))
+    again, finding = judge("verify.replay").again, judge("verify.report").Finding
+    with suspect(kept, given, lambda cases: None) as watched:
+        try:
+            violation = again(watched, failure.case, failure.code, kept["algorithm"])
+        except RuntimeError as error:
+            raise ValueError(f"{target} could not be judged: {error}") from error
+    if violation is None:
+        title = judge("verify.codes").CODES[failure.code].title
+        click.echo(f"{target} no longer fails: {failure.code} {title}\n  {failure.case.layer!r}")
+        return 0
+    click.echo(f"{target} still fails\n\n{finding(violation, watched.name)}")
+    return 1
+
+
+@contextlib.contextmanager
+def suspect(
+    kept: dict[str, Any], given: dict[str, Any], tell: Callable[[int], None]
+) -> Iterator[Any]:
+    """What a target names, to be called in a worker, or here if so given."""
+    watched = judge("verify.watching").Watched
+    names = (kept["target"], kept["backward"], kept["adapter"], kept["op"])
+    if given.get("in_process"):
+        if "timeout" in given:
+            raise click.UsageError("--timeout does not go with --in-process")
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no report
+            yield watched(judge("verify.targets").load(*names), tell)
+        return
+    limit = given.get("timeout", TIMEOUT)
+    isolated = judge("verify.isolation").Isolated
+
+    def start(limit: float) -> Any:
+        return isolated(*names, limit=limit)
+
+    with contextlib.closing(watched(start(limit), tell, limit, start)) as called:
+        yield called
+
+
+@contextlib.contextmanager
+def progress(target: str) -> Iterator[Callable[[int], None]]:
+    """Tells the cases so far on the terminal; nothing where stderr is none."""
+    if not sys.stderr.isatty():
+        yield lambda cases: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(escape(target)) as status:
+        yield lambda cases: status.update(f"{escape(target)}: {cases} cases")
+
+
+def _installed(dtypes: tuple[str, ...]) -> None:
+    if "bfloat16" in dtypes and importlib.util.find_spec("ml_dtypes") is None:
+        raise click.UsageError("--dtype bfloat16 needs ml_dtypes: pip install ml_dtypes")
+
+
+def _writable(json: str | None) -> Path | None:
+    """The file of the report, whose folder must be there before the run."""
+    if json is None or json == "-":
+        return None
+    path = Path(json)
+    if not path.parent.is_dir():
+        raise click.UsageError(f"--json must be in a folder that is there: got {json!r}")
+    return path
+
+
+@click.command("explain")
+@click.argument("code", required=False)
+def explain_command(code: str | None) -> None:
+    """Tell what a law says, kept and broken on a small matrix; without CODE, list them.
+
+    \b
+    Examples:
+      toeplitz explain
+      toeplitz explain CV130
+    """
+    codes = judge("verify.codes").CODES
+    if code is None:
+        width = max(len(law.title) for law in codes.values())
+        for name, law in codes.items():
+            click.echo(f"{name}  {law.title:{width}}  {law.meaning}")
+        return
+    if code.upper() not in codes:
+        raise click.UsageError(f"CODE must be a law's, such as CV130: got {code!r}")
+    _explain(code.upper(), codes[code.upper()])
+
+
+def _explain(code: str, law: Any) -> None:
+    import numpy as np
+    from rich.console import Console
+    from rich.text import Text
+
+    from toeplitz.explaining import example, vector
+    from toeplitz.picture import picture
+
+    shown = example(code)
+    taps = np.array([str(tap) for tap in shown.w])[None, None]
+    console = Console(highlight=False)
+    console.print(Text(f"{code} {law.title}: f {law.sentence}", "bold"), soft_wrap=True)
+    console.print(Text(f"{law.meaning}\n\n{shown.layer}"), soft_wrap=True)
+    console.print(Text(f"w = {vector(shown.w)}, x = {vector(shown.x)}, T ="), soft_wrap=True)
+    console.print(picture(shown.layer, taps), soft_wrap=True)
+    rows = (("right", shown.right), ("wrong", shown.wrong))
+    width = max(len(row.formula) for _, row in rows)
+    console.print()
+    for name, row in rows:
+        told = f"{name}  {row.formula:{width}} = {row.value}" + f"   {row.remark}" * bool(
+            row.remark
+        )
+        console.print(Text(told), soft_wrap=True)
