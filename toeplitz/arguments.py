@@ -30,6 +30,19 @@ def integer(name: str, value: Any, minimum: int | None = None) -> int:
     return int(value)
 
 
+def integers(name: str, entries: tuple[Any, ...], minimum: int | None = None) -> tuple[int, ...]:
+    """The integers that a tuple holds."""
+    result = []
+    for entry in entries:
+        try:
+            result.append(integer(name, entry, minimum))
+        except TypeError:
+            raise TypeError(f"{name} must hold integers, got {entry!r} in {entries}") from None
+        except ValueError as error:
+            raise ValueError(f"{error} in {entries}") from None
+    return tuple(result)
+
+
 def number(name: str, value: Any) -> int | float | complex:
     """The Python number that value holds; booleans are refused."""
     if isinstance(value, bool) or not isinstance(value, Complex):
@@ -71,7 +84,7 @@ def per_axis(name: str, value: Any, axes: int, minimum: int) -> tuple[int, ...]:
     if len(entries) != axes:
         wanted = "a tuple of 1" if axes == 1 else f"{axes}, one per spatial axis"
         raise ValueError(f"{name} must be one integer or {wanted}: got {len(entries)} in {entries}")
-    return tuple(integer(name, entry, minimum) for entry in entries)
+    return integers(name, entries, minimum)
 
 
 def shape(name: str, value: Any, form: str, least: int) -> tuple[int, ...]:
@@ -79,7 +92,7 @@ def shape(name: str, value: Any, form: str, least: int) -> tuple[int, ...]:
     entries = sequence(name, value, f"the tuple {form}")
     if len(entries) < least:
         raise ValueError(f"{name} must be {form}, at least {least} axes: got {entries}")
-    return tuple(integer(name, entry, 0) for entry in entries)
+    return integers(name, entries, 0)
 
 
 def input_shape(value: Any) -> tuple[int, ...]:
@@ -95,8 +108,8 @@ def weight_shape(value: Any, form: str, inputs: tuple[int, ...]) -> tuple[int, .
     weights = shape("weight_shape", value, form, 3)
     if len(weights) != len(inputs) + 1:
         raise ValueError(
-            f"weight_shape must be {form}, {len(inputs) + 1} axes for input_shape {inputs}: "
-            f"got {len(weights)} in {weights}"
+            f"weight_shape must be {form}, {len(inputs) + 1} axes for input_shape {inputs} "
+            f"(one item, without a batch axis): got {len(weights)} in {weights}"
         )
     if min(weights[:1] + weights[2:]) < 1:
         raise ValueError(f"weight_shape must have sizes of at least 1, got {weights}")
