@@ -283,7 +283,12 @@ VALUE_ERRORS = [
     (F.adaptive_avg_pool2d, (ONE, 2), AXES.format("adaptive_avg_pool2d", 3, 4, (1, 4))),
     (F.adaptive_max_pool3d, (ONE, 2), AXES.format("adaptive_max_pool3d", 4, 5, (1, 4))),
     (F.unfold, (ONE, 2), AXES.format("unfold", 3, 4, (1, 4))),
-    (F.conv1d, (ONE, K2), f"{FORM}, 3 axes for input_shape (1, 4): got 4 in (1, 1, 2, 2)"),
+    (
+        F.conv1d,
+        (ONE, K2),
+        f"{FORM}, 3 axes for input_shape (1, 4) (one item, without a batch axis): "
+        "got 4 in (1, 1, 2, 2)",
+    ),
     (
         F.conv1d,
         (ONE, numbers(1, 2, 2)),
@@ -548,7 +553,7 @@ REFUSED = [
         ValueError,
         NO_CHANNEL.format("adaptive_avg_pool3d", (0, 4, 4, 4)),
     ),
-    (F.conv1d, (ONE, K1, None, ((1,),)), TypeError, INTEGER.format("stride", (1,))),
+    (F.conv1d, (ONE, K1, None, ((1,),)), TypeError, "stride must hold integers, got (1,) in ((1,),)"),
     (F.unfold, (TWO, (2,)), ValueError, PER_AXIS.format("kernel_size", 2, 1, (2,))),
     (
         F.pad,
