@@ -553,7 +553,12 @@ REFUSED = [
         ValueError,
         NO_CHANNEL.format("adaptive_avg_pool3d", (0, 4, 4, 4)),
     ),
-    (F.conv1d, (ONE, K1, None, ((1,),)), TypeError, "stride must hold integers, got (1,) in ((1,),)"),
+    (
+        F.conv1d,
+        (ONE, K1, None, ((1,),)),
+        TypeError,
+        "stride must hold integers, got (1,) in ((1,),)",
+    ),
     (F.unfold, (TWO, (2,)), ValueError, PER_AXIS.format("kernel_size", 2, 1, (2,))),
     (
         F.pad,

@@ -198,4 +198,5 @@ def test_the_counts_are_those_of_the_whole_table(mode, stride, between):
         reads = (source >= 0).sum()
         pairs = sum(len(set(row[row >= 0].tolist())) for row in source)
         assert axis.counts() == (reads, pairs)
-        assert conv.triple_count == reads and conv.cost().nnz == pairs
+        assert conv.triple_count == reads
+        assert conv.cost().nnz == pairs

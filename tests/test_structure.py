@@ -13,8 +13,13 @@ import verify
 
 ROOTS = [Path(package.__file__).parent for package in (toeplitz, verify)]
 BOTTOM = {"toeplitz.arguments", "toeplitz.axis", "toeplitz.geometry", "toeplitz.windows"}
-TOP = {f"toeplitz.{name}" for name in ("__main__", "cli", "demo", "options", "picture", "export")}
-KNOWS_VERIFY = {"toeplitz.__main__", "toeplitz.cli", "toeplitz.demo"}
+TOP = {
+    f"toeplitz.{name}"
+    for name in (
+        "__main__", "cli", "demo", "explaining", "export", "judging", "options", "picture"
+    )
+}  # fmt: skip
+KNOWS_VERIFY = {f"toeplitz.{name}" for name in ("__main__", "cli", "demo", "judging")}
 PUBLIC = {*toeplitz.__all__, "__version__"}
 
 

@@ -3,8 +3,11 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from rich.console import Console
+from rich.text import Text
 
 from toeplitz.conv import Conv
+from toeplitz.picture import picture
 
 W, X, G = np.array([1, 2]), np.array([1, 2, 3, 4]), np.array([1, 0, 2])
 CONV = Conv((1, 4), (1, 1, 2))
@@ -40,6 +43,26 @@ def vector(values: Any) -> str:
     '[1 nan]'
     """
     return f"[{' '.join(f'{value:g}' for value in np.ravel(values))}]"
+
+
+def explain(code: str, law: Any) -> None:
+    """Print a law of verify.codes, and its example."""
+    shown = example(code)
+    rows = (("right", shown.right), ("wrong", shown.wrong))
+    width = max(len(row.formula) for _, row in rows)
+    lines = [
+        f"{name}  {row.formula:{width}} = {row.value}   {row.remark}".rstrip() for name, row in rows
+    ]
+    taps = np.array([str(tap) for tap in shown.w])[None, None]
+    given = f"w = {vector(shown.w)}, x = {vector(shown.x)}, T ="
+    console = Console(highlight=False)
+    for part in (
+        Text(f"{code} {law.title}: f {law.sentence}", "bold"),
+        Text(f"{law.meaning}\n\n{shown.layer}\n{given}"),
+        picture(shown.layer, taps),
+        Text("\n".join(["", *lines])),
+    ):
+        console.print(part, soft_wrap=True)
 
 
 def _times(w: Any, x: Any, layer: Conv = CONV) -> Any:

@@ -6,6 +6,7 @@ import importlib.util
 import math
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -133,7 +134,7 @@ def verify_command(target: str, replay: str | None, **options: Any) -> int:
     file = _writable(given.get("json"))
     kept = {"target": target, "op": op.name, "algorithm": given.get("algorithm", "auto")}
     kept |= {name: given.get(name) for name in ("backward", "adapter")}
-    with progress(target) as tell, suspect(kept, given, tell) as watched:
+    with scratch(), progress(target) as tell, suspect(kept, given, tell) as watched:
 
         def keep(violation: Any) -> str:
             id = store.save(violation.case, kept | {"timeout": watched.limit}, violation.code)
@@ -232,6 +233,20 @@ def progress(target: str) -> Iterator[Callable[[int], None]]:
         yield lambda cases: status.update(f"{escape(target)}: {cases} cases")
 
 
+@contextlib.contextmanager
+def scratch() -> Iterator[None]:
+    """Hypothesis keeps its notes in a folder that goes away, not in the user's current one."""
+    from hypothesis.configuration import set_hypothesis_home_dir, storage_directory
+
+    before = storage_directory(intent_to_write=False).home_directory
+    with tempfile.TemporaryDirectory(prefix="toeplitz") as folder:
+        set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(before)
+
+
 def _installed(dtypes: tuple[str, ...]) -> None:
     if "bfloat16" in dtypes and importlib.util.find_spec("ml_dtypes") is None:
         raise click.UsageError("--dtype bfloat16 needs ml_dtypes: pip install ml_dtypes")
@@ -265,29 +280,6 @@ def explain_command(code: str | None) -> None:
         return
     if code.upper() not in codes:
         raise click.UsageError(f"CODE must be a law's, such as CV130: got {code!r}")
-    _explain(code.upper(), codes[code.upper()])
+    from toeplitz.explaining import explain
 
-
-def _explain(code: str, law: Any) -> None:
-    import numpy as np
-    from rich.console import Console
-    from rich.text import Text
-
-    from toeplitz.explaining import example, vector
-    from toeplitz.picture import picture
-
-    shown = example(code)
-    taps = np.array([str(tap) for tap in shown.w])[None, None]
-    console = Console(highlight=False)
-    console.print(Text(f"{code} {law.title}: f {law.sentence}", "bold"), soft_wrap=True)
-    console.print(Text(f"{law.meaning}\n\n{shown.layer}"), soft_wrap=True)
-    console.print(Text(f"w = {vector(shown.w)}, x = {vector(shown.x)}, T ="), soft_wrap=True)
-    console.print(picture(shown.layer, taps), soft_wrap=True)
-    rows = (("right", shown.right), ("wrong", shown.wrong))
-    width = max(len(row.formula) for _, row in rows)
-    console.print()
-    for name, row in rows:
-        told = f"{name}  {row.formula:{width}} = {row.value}" + f"   {row.remark}" * bool(
-            row.remark
-        )
-        console.print(Text(told), soft_wrap=True)
+    explain(code.upper(), codes[code.upper()])

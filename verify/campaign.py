@@ -3,55 +3,29 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 
 from verify import laws
-from verify.case import Case
-from verify.diagnosis import Diagnosis, Seen, diagnose_seen
+from verify.case import HALVES, Case
 from verify.features import Coverage, wanted
+from verify.findings import GRADIENTS, VALUES, Failures, Key, Telling, key
 from verify.judgement import Judgement, Violation, judge_backward, judge_forward
 from verify.ops import Op
-from verify.report import Finding, Report
+from verify.patterns import Seen
+from verify.report import Report
 from verify.rounding import ALGORITHMS
-from verify.shrinking import shrink
-from verify.strategies import Space, cases
+from verify.strategies import Space, cases, left_out
 from verify.suspect import Suspect, missing
 
-VALUES = ("CV101", "CV102", "CV110")  # what a wrong geometry shows in
-GRADIENTS = ("CV140", "CV141", "CV142")
 REMEMBERED = 120  # results that a diagnosis compares
 ENOUGH = 24  # failures after which exploring stops
+MORE = 180  # cases drawn at large for telling mistakes apart
 EVERY = 8  # the laws of several calls are asked of each so many right cases
-
-LOOKS = {
-    "CV103": "computes in a dtype of its own",
-    "CV105": "low-precision accumulation",
-    "CV150": "an argument changed in place",
-    "CV151": "something random or uninitialised",
-    "CV152": "memory read as if it were contiguous",
-    "CV153": "state kept between calls",
-    "CV154": "one item of the batch taken for another",
-    "CV161": "padding made by multiplying with zero",
-}
-
-
-@dataclass
-class Failures:
-    """What went wrong under one code: each violation, and after how many cases it was seen."""
-
-    violations: list[tuple[int, Violation]] = field(default_factory=list)
-
-    @property
-    def smallest(self) -> Violation:
-        return min((v for _, v in self.violations), key=lambda v: _size(v.case))
-
-    @property
-    def first(self) -> int:
-        return min(number for number, _ in self.violations)
+CHUNK = 60  # cases drawn at once
 
 
 def run(
@@ -84,7 +58,7 @@ class _Campaign:
         self.seed = seed
         self.dtypes = dtypes
         self.coverage = Coverage(wanted(space.op, space.without))
-        self.failures: dict[str, Failures] = {}
+        self.failures: dict[Key, Failures] = {}
         self.seen: dict[int | None, list[Seen]] = {}
         self.arithmetic: Counter[str] = Counter()
         self.cases = 0
@@ -101,7 +75,10 @@ class _Campaign:
             if sum(len(f.violations) for f in self.failures.values()) >= ENOUGH:
                 break
             self._judge(case)
-        findings = [replace(f, replay=replay(f.violation)) for f in self._findings()]
+        telling = Telling(
+            self.suspect, self.space, self.algorithm, self.failures, self.seen, self._further
+        )
+        findings = [replace(f, replay=replay(f.violation)) for f in telling.findings()]
         return Report(
             self.suspect.name,
             self.space.op.name,
@@ -117,21 +94,42 @@ class _Campaign:
 
     def _drawn(self, max_examples: int) -> Iterator[Case]:
         """Small cases, then pairs of features not met yet, then data and sizes that are harder."""
-        yield from self._draw(max_examples)
+        for number, first in enumerate(range(0, max_examples, CHUNK)):
+            yield from self._draw(min(CHUNK, max_examples - first), again=number)
         for pair in self.coverage.unmet():
             yield from self._draw(5, wanted=pair)
         few = max(4, max_examples // 16)
+        if not self.space.op.linear:
+            for case in self._draw(few, wanted=frozenset({"even kernel"}), again=3000):
+                yield from left_out(case, self.space)
+        if self.space.op.padded:
+            cropping = frozenset({"padding by name", "stride > kernel"})
+            yield from self._draw(3 * few, wanted=cropping, again=4000)
         for case in self._draw(few, large=True):
             yield case
             yield case.but(data="long sums", dtype="float32", bias=False)
         for case in self._draw(few):
             yield case.but(data="long sums", dtype="float64", bias=False)
             yield case.but(data="rounding", layout="contiguous")
+        for number, case in enumerate(self._draw(few, large=True, again=1)):
+            half = case.but(dtype="float16", bias=False, layout="contiguous", seed=number)
+            yield half.but(data="half sums")
+            yield half.but(data="half gradients")
 
-    def _draw(self, count: int, **kind: Any) -> list[Case]:
+    def _further(self) -> Iterator[Case]:
+        """Cases for telling mistakes apart: integers, contiguous, of all kinds."""
+        for number in range(MORE // CHUNK):
+            kind = frozenset({"batch > 1", "bias"}) if number % 2 else frozenset()
+            for case in self._draw(CHUNK, wanted=kind, again=1000 + number):
+                yield case.but(layout="contiguous", data="integers")
+        for pair in self.coverage.double:
+            for case in self._draw(2, wanted=pair | {"batch > 1"}, again=2000):
+                yield case.but(layout="contiguous", data="integers")
+
+    def _draw(self, count: int, again: int = 0, **kind: Any) -> list[Case]:
         drawn: list[Case] = []
 
-        @seeded(self.seed)
+        @seeded(self.seed + 7919 * again)
         @settings(
             max_examples=count,
             database=None,
@@ -148,6 +146,9 @@ class _Campaign:
         return drawn
 
     def _judge(self, case: Case) -> None:
+        if case.data in HALVES:
+            self._judge_half(case)
+            return
         judged = judge_forward(self.suspect, case, self.algorithm)
         if judged.outcome.kind == "unsupported":
             self.unsupported += 1
@@ -164,12 +165,32 @@ class _Campaign:
                 if part.outcome.kind != "unsupported":
                     self._take(part, case, index)
 
+    def _judge_half(self, case: Case) -> None:
+        """Whether sums of halves are kept in a wider dtype; refusing halves is no mistake."""
+        if case.data == "half sums":
+            judged = [judge_forward(self.suspect, case, self.algorithm)]
+        elif self.suspect.has_backward:
+            judged = judge_backward(self.suspect, case, self.algorithm)
+        else:
+            return
+        if any(part.violation for part in judged):
+            plain = case.but(data="integers", dtype="float64")
+            again = [judge_forward(self.suspect, plain, self.algorithm)]
+            if case.data == "half gradients":
+                again = judge_backward(self.suspect, plain, self.algorithm)
+            if any(part.violation for part in again):
+                return  # it is wrong in any dtype
+        for part in judged:
+            broken = part.violation
+            if broken and broken.code in ("CV101", *GRADIENTS) and broken.where is not None:
+                self._fail(replace(broken, code="CV105"))
+
     def _take(self, judged: Judgement, case: Case, which: int | None) -> None:
         if judged.arithmetic and case.data != "rounding":
             self.arithmetic[judged.arithmetic] += 1
         violation = judged.violation
         if violation:
-            self._fail(self._reason(violation) if which is None else violation)
+            self._fail(self._reason(violation) if which is None else self._why(violation))
         if judged.outcome.ok and case.data == "integers" and case.layout == "contiguous":
             self._remember(judged, case, which)
 
@@ -185,9 +206,8 @@ class _Campaign:
             seen.append(Seen(case, judged.outcome.value, False))
 
     def _fail(self, violation: Violation) -> None:
-        self.failures.setdefault(violation.code, Failures()).violations.append(
-            (self.cases, violation)
-        )
+        failures = self.failures.setdefault(key(violation), Failures())
+        failures.violations.append((self.cases, violation))
 
     def _reason(self, violation: Violation) -> Violation:
         """The law of several calls that tells why a value is wrong, if one does."""
@@ -197,6 +217,10 @@ class _Campaign:
         if case.data == "long sums":
             plain = judge_forward(self.suspect, case.but(data="integers"), self.algorithm)
             return violation if plain.violation else replace(violation, code="CV105")
+        if violation.code == "CV171" and case.layout == "readonly":
+            plain = judge_forward(self.suspect, case.but(layout="contiguous"), self.algorithm)
+            if plain.violation and plain.violation.code == "CV150":
+                return plain.violation
         reasons = laws.REASONS if violation.code == "CV101" else laws.REASONS[1:3]
         for law in reasons:
             if law is laws.layout_independent and case.layout == "contiguous":
@@ -204,6 +228,15 @@ class _Campaign:
             found = law(self.suspect, case)
             if found:
                 return found
+        return violation
+
+    def _why(self, violation: Violation) -> Violation:
+        """The law of several backward calls that tells why a gradient is wrong, if one does."""
+        if violation.code in (*GRADIENTS, "CV171"):
+            for law in laws.REASONS_BACKWARD:
+                found = law(self.suspect, violation.case)
+                if found:
+                    return found
         return violation
 
     def _ask_more(self, case: Case) -> None:
@@ -231,72 +264,11 @@ class _Campaign:
                     return False
         return True
 
-    def _findings(self) -> Iterator[Finding]:
-        values = [code for code in VALUES if code in self.failures]
-        if values:
-            yield self._finding(values, diagnose_seen(self.seen.get(None, []) or self._one(values)))
-        for index, code in enumerate(GRADIENTS):
-            if code in self.failures:
-                yield self._finding([code], diagnose_seen(self.seen[index], index))
-        for code, failures in self.failures.items():
-            if code in (*values, *GRADIENTS):
-                continue
-            if code == "CV171" and values and failures.first > self.failures[values[0]].first:
-                continue  # a wrong shape inside is the same mistake again
-            yield self._finding([code], None)
-
-    def _one(self, codes: list[str]) -> list[Seen]:
-        violation = self.failures[codes[0]].smallest
-        value = self.suspect.forward(violation.case).value
-        return [Seen(violation.case, value, False)]
-
-    def _finding(self, codes: list[str], diagnosis: Diagnosis | None) -> Finding:
-        smallest = min((self.failures[c].smallest for c in codes), key=lambda v: _size(v.case))
-        shrunk = shrink(smallest, lambda case: self._again(case, smallest.code))
-        return Finding(
-            shrunk,
-            self.suspect.name,
-            diagnosis,
-            LOOKS.get(shrunk.code, ""),
-            min(self.failures[c].first for c in codes),
-            tuple(c for c in codes if c != shrunk.code),
-        )
-
-    def _again(self, case: Case, code: str) -> Violation | None:
-        """The violation of a law on another case of the space, if it is there too."""
-        if not self.space.holds(case):
-            return None
-        if code in GRADIENTS:
-            parts = judge_backward(self.suspect, case, self.algorithm)
-            return next((p.violation for p in parts if _is(p.violation, code)), None)
-        law = laws.BY_CODE.get(code)
-        if law is not None:
-            found = law(self.suspect, case)
-            return found if _is(found, code) else None
-        found = judge_forward(self.suspect, case, self.algorithm).violation
-        if code == "CV105" and _is(found, "CV101") and found is not None:
-            return replace(found, code=code)
-        return found if _is(found, code) else None
-
-
-def _is(violation: Violation | None, code: str) -> bool:
-    return violation is not None and violation.code == code
-
 
 def _wider(layer: Any) -> tuple[int, ...]:
     """An input that is as wide as the padded one."""
     sizes = zip(layer.input_shape[1:], layer.padding, strict=True)
     return (layer.input_shape[0], *(size + before + after for size, (before, after) in sizes))
-
-
-def _size(case: Case) -> tuple[int, ...]:
-    layer = case.layer
-    return (
-        case.batch == 0,
-        sum(layer.input_shape) + sum(layer.weight_shape) + case.batch,
-        case.layout != "contiguous",
-        case.bias,
-    )
 
 
 def _space(

@@ -12,7 +12,9 @@ from verify.ops import Layer, Op, named
 
 LAYOUTS = ("contiguous", "transposed", "sliced", "reversed", "channels_last", "readonly")
 LAYERS: dict[str, Any] = {kind.__name__: kind for kind in (Conv, ConvTranspose, Linear)}
-DATA = ("integers", "impulses", "long sums", "rounding", "nan", "inf")
+HALVES = ("half sums", "half gradients")
+DATA = ("integers", "impulses", "long sums", "rounding", "nan", "inf", *HALVES)
+LARGE = 2048.0  # float16 holds it, and not one more
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,10 @@ class Case:
 
     batch: the number of items. bias: whether b is given. dtype: of every array. data: which
     numbers (DATA); "integers" are small enough that every sum is exact in the dtype. seed: which
-    of them. layout: how x, w and g lie in memory (LAYOUTS). full: every argument written out as a
-    tuple. padding: how the padding is written, if not in numbers. at: for "impulses" the flat
-    places of the ones in x and w; for "nan" and "inf" the flat place in x.
+    of them; of halves an even one puts the large number first. layout: how x, w and g lie in
+    memory (LAYOUTS). full: every argument written out as a tuple. padding: how the padding is
+    written, if not in numbers. at: for "impulses" the flat places of the ones in x and w; for
+    "nan" and "inf" the flat place in x; counted from the start again where the arrays are smaller.
     """
 
     op: Op
@@ -91,7 +94,7 @@ class Arrays:
         if case.data == "impulses":
             for array, place in zip((self.x, self.w), case.at, strict=False):
                 array.fill(0)
-                array.flat[place] = 1
+                _put(array, place, 1.0)
         if case.dtype.startswith("complex"):
             self.x, self.w, self.g = (
                 a + 1j * _integers(rng, a.shape, largest) for a in (self.x, self.w, self.g)
@@ -102,7 +105,20 @@ class Arrays:
                 for a in (self.x, self.w, self.g)
             )
         if case.data in ("nan", "inf"):
-            self.x.flat[case.at[0]] = np.nan if case.data == "nan" else np.inf
+            _put(self.x, case.at[0], np.nan if case.data == "nan" else np.inf)
+        if case.data in HALVES:
+            self._half()
+
+    def _half(self) -> None:
+        """One large number and many ones: a sum in half precision loses the ones."""
+        for array in (self.x, self.w, self.g):
+            array.fill(1)
+        end = slice(-1, None) if self.case.seed % 2 else slice(0, 1)
+        if self.case.data == "half sums":
+            inputs = (end, slice(None)) if self.case.op.transposed else (slice(None), end)
+            self.w[(*inputs, *[end] * (self.w.ndim - 2))] = LARGE  # once in each output
+        else:
+            self.g[(end,) * self.g.ndim] = LARGE
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -184,6 +200,11 @@ def laid_out(array: Any, dtype: str, layout: str) -> Any:
     if layout == "readonly":
         array.flags.writeable = False
     return array
+
+
+def _put(array: Any, place: int, value: float) -> None:
+    if array.size:
+        array.flat[place % array.size] = value
 
 
 def _integers(rng: np.random.Generator, shape: tuple[int, ...], largest: int) -> Any:

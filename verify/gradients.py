@@ -1,6 +1,7 @@
 """The table of known mistakes of a backward pass, each with the gradient that it would give."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import partial
 from math import prod
 from typing import Any
@@ -10,12 +11,18 @@ import numpy as np
 from verify.mistakes import (
     Mistaken,
     Prediction,
+    axis_name,
+    cleared,
+    dealt,
     first_for_all,
     fitted,
     flipped,
+    interleaved,
     last_for_all,
+    one_at,
     shifted,
     swapped,
+    transposed_weights,
 )
 from verify.ops import Op
 
@@ -29,7 +36,7 @@ def gradient_suspicions(op: Op, which: int) -> dict[str, Prediction]:
 
 def _common(op: Op, which: int) -> Iterator[tuple[str, Prediction]]:
     name = NAMES[which]
-    yield f"{name} not divided among the batch but averaged over it", partial(_averaged, which)
+    yield f"{name} averaged over the batch", partial(_averaged, which)
     yield f"{name} is all zeros", lambda m: np.zeros_like(m.case.arrays.gradients[which])
     yield f"{name} has the wrong sign", lambda m: -m.case.arrays.gradients[which]
     yield f"{name} doubled", lambda m: 2 * m.case.arrays.gradients[which]
@@ -38,29 +45,34 @@ def _common(op: Op, which: int) -> Iterator[tuple[str, Prediction]]:
     if op.linear or which == 2:
         return
     for step in ("stride", "dilation"):
-        if step not in op.parameters:
-            continue
-        yield f"{name} ignores the {step}", partial(_with, which, step, _ones)
+        changes: dict[str, Any] = {f"ignores the {step}": _ones}
         if op.ndim > 1:
-            yield (
-                f"{name} uses the first axis's {step} for all",
-                partial(_with, which, step, first_for_all),
-            )
-            yield (
-                f"{name} uses the last axis's {step} for all",
-                partial(_with, which, step, last_for_all),
-            )
-            yield f"{name} swaps the {step} of the axes", partial(_with, which, step, swapped)
-    yield f"{name} ignores the padding", partial(_with, which, "padding", _zero_pairs)
-    yield f"{name} takes one padding too much", partial(_with, which, "padding", _more)
-    yield f"{name} takes one padding too little", partial(_with, which, "padding", _less)
-    yield f"{name} swaps the padding sides", partial(_with, which, "padding", _sides_swapped)
+            changes |= {
+                f"uses the first axis's {step} for all": first_for_all,
+                f"uses the last axis's {step} for all": last_for_all,
+                f"swaps the {step} of the axes": swapped,
+            }
+            for axis in range(op.ndim):
+                changes[f"ignores the {step} along the {axis_name(op, axis)}"] = one_at(axis, 1)
+        for told, change in changes.items():
+            yield f"{name} {told}", partial(_with, which, step, change)
+    yield f"{name} exchanges stride and dilation", partial(_exchanged_steps, which)
+    changes = {
+        "ignores the padding": _zero_pairs,
+        "takes one padding too much": partial(shifted, before=1, after=1),
+        "takes one padding too little": partial(shifted, before=-1, after=-1),
+        "swaps the padding sides": _sides_swapped,
+    }
     if op.ndim > 1:
-        yield (
-            f"{name} uses the first axis's padding for all",
-            partial(_with, which, "padding", first_for_all),
-        )
-        yield f"{name} swaps the padding of the axes", partial(_with, which, "padding", swapped)
+        changes["uses the first axis's padding for all"] = first_for_all
+        changes["swaps the padding of the axes"] = swapped
+    for told, change in changes.items():
+        yield f"{name} {told}", partial(_with, which, "padding", change)
+    yield f"{name} read from the wrong end, where input is left over", partial(_late, which)
+    if op.padded:
+        for mode in ("circular", "reflect", "replicate"):
+            told = f"{name} takes {mode} padding for zeros"
+            yield told, partial(_with, which, "padding_mode", partial(_zeros_for, mode))
 
 
 def _of_x(op: Op) -> Iterator[tuple[str, Prediction]]:
@@ -69,15 +81,21 @@ def _of_x(op: Op) -> Iterator[tuple[str, Prediction]]:
     yield "grad_x with the kernel flipped", lambda m: _part(0, m.gradients(w=_turned(m)))
     yield (
         "grad_x with input and output channels exchanged",
-        lambda m: _part(0, m.gradients(w=_exchanged(m.w))),
+        lambda m: _part(0, m.gradients(w=transposed_weights(m, m.w))),
     )
     yield "grad_x from the first group only", lambda m: _part(0, m.gradients(w=_first_group(m)))
     yield "grad_x overwrites where windows overlap", _overwritten
-    yield "grad_x lacks the last row", lambda m: _cleared(m.case.arrays.gradients[0], 2)
+    yield "grad_x lacks the last row", lambda m: cleared(m.case.arrays.gradients[0], 2, -1)
     yield (
         "grad_x lacks the last column",
-        lambda m: _cleared(m.case.arrays.gradients[0], m.x.ndim - 1),
+        lambda m: cleared(m.case.arrays.gradients[0], m.x.ndim - 1, -1),
     )
+    for told, change in (("interleaved", interleaved), ("dealt out in turn", dealt)):
+        yield f"groups {told} in grad_x", partial(_rearranged, change)
+    if not op.transposed:
+        yield "grad_x not cropped by the padding", _uncropped
+        yield "grad_x cropped at the end only", _cropped_behind
+        yield "grad_x too short: cells behind the last window left out", _too_short
     yield (
         "grad_x uses group 0's weights for every group",
         lambda m: _part(
@@ -95,10 +113,16 @@ def _of_w(op: Op) -> Iterator[tuple[str, Prediction]]:
         "grad_w with height and width swapped",
         lambda m: np.swapaxes(m.case.arrays.gradients[1], -1, -2) if op.ndim > 1 else None,
     )
+    yield "grad_w with input and output channels exchanged", _exchanged_gradient
     yield (
-        "grad_w with input and output channels exchanged",
-        lambda m: _exchanged(m.case.arrays.gradients[1]),
+        "grad_w read with input and output channels exchanged",
+        lambda m: transposed_weights(m, m.case.arrays.gradients[1]),
     )
+    yield (
+        "grad_w averaged over the positions",
+        lambda m: m.case.arrays.gradients[1] / max(1, prod(m.g.shape[2:])),
+    )
+    yield "grad_w of a group's first filter used for all of its filters", _first_filter
     yield "grad_w uses the first group's channels for every group", _first_channels
 
 
@@ -136,12 +160,90 @@ def _part(which: int, gradients: Any) -> Any:
 
 
 def _with(which: int, name: str, change: Any, m: Mistaken) -> Any:
-    """The gradient of a layer with a changed argument; what does not fit is cut or filled up."""
-    layer = m.rebuilt(**{name: change(getattr(m.layer, name))})
-    if layer is None:
+    """The gradient of a layer with a changed argument."""
+    return _changed(which, {name: change(getattr(_conv(m), name))}, m)
+
+
+def _conv(m: Mistaken) -> Any:
+    """The convolution: of a transposed one, the one that it is the transpose of."""
+    return m.layer.conv if m.case.op.transposed else m.layer
+
+
+def _changed(which: int, changes: dict[str, Any], m: Mistaken) -> Any:
+    """The gradient of a changed layer, which reads zeros beyond the input where it goes on."""
+    conv, big, small = _conv(m), m.x, m.g
+    if m.case.op.transposed:
+        big, small = small, big
+    given = {field.name: getattr(conv, field.name) for field in fields(conv)} | changes
+    pairs = []
+    for axis, (before, after) in enumerate(given["padding"]):
+        extent = given["dilation"][axis] * (m.w.shape[2 + axis] - 1) + 1
+        reach = (small.shape[2 + axis] - 1) * given["stride"][axis] + extent
+        beyond = max(0, reach - big.shape[2 + axis] - before - after)
+        pairs.append((before, after + (beyond if given["padding_mode"] == "zeros" else 0)))
+    changed = type(conv)(**(given | {"padding": tuple(pairs)}))
+    if m.case.op.transposed and which == 0:
+        return fitted(changed.apply(big, m.w, None), m.x.shape)
+    small = fitted(small, (m.case.batch, *changed.output_shape))
+    return changed.gradients(small, big, m.w)[which]
+
+
+def _exchanged_steps(which: int, m: Mistaken) -> Any:
+    conv = _conv(m)
+    return _changed(which, {"stride": conv.dilation, "dilation": conv.stride}, m)
+
+
+def _late(which: int, m: Mistaken) -> Any:
+    conv = _conv(m)
+    rests = [(axis.padded - axis.extent) % axis.stride for axis in conv.axes]
+    pairs = zip(conv.padding, rests, strict=True)
+    return _changed(which, {"padding": tuple((a - r, b + r) for (a, b), r in pairs)}, m)
+
+
+def _zeros_for(mode: str, given: str) -> str:
+    return "zeros" if given == mode else given
+
+
+def _uncropped(m: Mistaken) -> Any:
+    """The gradient to the padded input."""
+    if m.layer.padding_mode != "zeros":
         return None
-    g = fitted(m.g, (m.case.batch, *layer.output_shape))
-    return layer.gradients(g, m.x, m.w)[which]
+    x = np.pad(m.x, [(0, 0), (0, 0), *m.layer.padding])
+    whole = m.rebuilt(input_shape=x.shape[1:], padding=0)
+    return None if whole is None else whole.gradients(m.g, x, m.w)[0]
+
+
+def _cropped_behind(m: Mistaken) -> Any:
+    whole = _uncropped(m)
+    return None if whole is None else fitted(whole, m.x.shape)
+
+
+def _too_short(m: Mistaken) -> Any:
+    whole = _uncropped(m)
+    if whole is None:
+        return None
+    cuts = []
+    for axis, (before, after) in zip(m.layer.axes, m.layer.padding, strict=True):
+        read = (axis.windows - 1) * axis.stride + axis.extent
+        cuts.append(slice(before, max(before, read - after)))
+    return whole[(..., *cuts)]
+
+
+def _rearranged(change: Any, m: Mistaken) -> Any:
+    return change(m.case.arrays.gradients[0], m.layer.groups)
+
+
+def _exchanged_gradient(m: Mistaken) -> Any:
+    """(O, C) given as (C, O) in each group."""
+    grad, groups = m.case.arrays.gradients[1], m.layer.groups
+    parts = grad.reshape(groups, grad.shape[0] // groups, *grad.shape[1:])
+    return np.ascontiguousarray(np.swapaxes(parts, 1, 2)).reshape(grad.shape)
+
+
+def _first_filter(m: Mistaken) -> Any:
+    grad, groups = m.case.arrays.gradients[1], m.layer.groups
+    parts = grad.reshape(groups, grad.shape[0] // groups, *grad.shape[1:])
+    return np.repeat(parts[:, :1], parts.shape[1], axis=1).reshape(grad.shape)
 
 
 def _ones(values: tuple[Any, ...]) -> tuple[int, ...]:
@@ -152,28 +254,12 @@ def _zero_pairs(values: tuple[Any, ...]) -> tuple[tuple[int, int], ...]:
     return ((0, 0),) * len(values)
 
 
-def _more(values: Any) -> Any:
-    return shifted(values, 1, 1)
-
-
-def _less(values: Any) -> Any:
-    return shifted(values, -1, -1)
-
-
 def _sides_swapped(values: Any) -> Any:
     return tuple((after, before) for before, after in values)
 
 
 def _turned(m: Mistaken) -> Any:
     return flipped(m.w, m.spatial)
-
-
-def _exchanged(w: Any) -> Any:
-    return (
-        np.swapaxes(w, 0, 1)
-        if w.shape[0] == w.shape[1]
-        else w.reshape(w.shape[1], w.shape[0], *w.shape[2:]).swapaxes(0, 1)
-    )
 
 
 def _first_group(m: Mistaken) -> Any:
@@ -185,12 +271,6 @@ def _first_group(m: Mistaken) -> Any:
 def _first_channels(m: Mistaken) -> Any:
     width = m.x.shape[1] // m.layer.groups
     return _part(1, m.gradients(x=np.concatenate([m.x[:, :width]] * m.layer.groups, axis=1)))
-
-
-def _cleared(array: Any, axis: int) -> Any:
-    result = array.copy()
-    result[(slice(None),) * axis + (-1,)] = 0
-    return result
 
 
 def _overwritten(m: Mistaken) -> Any:

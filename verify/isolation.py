@@ -26,7 +26,7 @@ from verify.ops import Op, named
 from verify.suspect import Outcome
 from verify.worker import SIZE
 
-HERE = Path(__file__).resolve().parent
+HOME = str(Path(__file__).resolve().parent.parent)
 BOOT = (
     "import json, sys; setup = json.loads(sys.argv[1]); sys.path[:] = setup['boot']; "
     "from verify.worker import serve; serve(setup)"
@@ -144,11 +144,11 @@ class _Worker:
     """A worker process, this side of it."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
-        path = [entry or os.getcwd() for entry in sys.path]
-        boot = [str(HERE.parent), *(entry for entry in path if entry != os.getcwd())]
+        path = [os.path.abspath(entry) for entry in sys.path]
+        boot = [entry for entry in path if entry != os.getcwd() or entry == HOME]
         ours, theirs = socket.socketpair()
         with theirs:
-            setup = setup | {"boot": boot, "path": path, "socket": theirs.fileno()}
+            setup = setup | {"boot": [*boot, HOME], "path": path, "socket": theirs.fileno()}
             # -P: files in the current folder must not stand in for what we import.
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-c", BOOT, json.dumps(setup)],

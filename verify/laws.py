@@ -7,19 +7,28 @@ from typing import Any
 import numpy as np
 
 from verify.case import LAYOUTS, Case
-from verify.judgement import Violation, differs, judge_forward
+from verify.judgement import DIRT, Violation, differs, dirty, judge_backward, judge_forward
 from verify.suspect import Outcome, Suspect
 
+GRADIENTS = ("CV140", "CV141", "CV142")
 # Laws that take several calls; each is asked of cases that their single call got right, or to
 # tell why it got them wrong.
 
 
 def deterministic(suspect: Suspect, case: Case) -> Violation | None:
-    """The same call twice gives the same bits."""
-    first, second = suspect.forward(case), suspect.forward(case)
-    if not (_array(first) and _array(second)) or _same_bits(first.value, second.value):
+    """The same call gives the same bits, whatever freed memory holds."""
+    results = []
+    for value in (DIRT, -DIRT, DIRT / 2):
+        dirty(case, value)
+        results.append(suspect.forward(case))
+    if not all(map(_array, results)):
         return None
-    return Violation("CV151", case, note="two calls with the same arguments differ")
+    first, second, third = (result.value for result in results)
+    if _same_bits(first, second) and _same_bits(first, third):
+        return None
+    if first.shape == second.shape == third.shape and not _noise(first, second, third):
+        return None  # each call adds the same: that is a state, and no chance
+    return Violation("CV151", case, note="calls with the same arguments differ")
 
 
 def without_history(suspect: Suspect, case: Case) -> Violation | None:
@@ -28,6 +37,9 @@ def without_history(suspect: Suspect, case: Case) -> Violation | None:
     if not _array(fresh):
         return None
     kept = np.array(fresh.value)
+    twice = suspect.forward(case)
+    if _array(twice) and not _same_bits(kept, twice.value):
+        return Violation("CV153", case, note="the same call again gives another result")
     for other in _others(case):
         between = suspect.forward(other)
         if between.overwrote:
@@ -48,8 +60,13 @@ def layout_independent(suspect: Suspect, case: Case) -> Violation | None:
         broken = judge_forward(suspect, case.but(layout=layout)).violation
         if broken and broken.code in ("CV101", "CV102", "CV171"):
             note = f"{layout} arguments; right with contiguous ones. {broken.note}".strip()
-            return replace(broken, code="CV152", note=note)
+            return replace(broken, code=_layout_code(broken), note=note)
     return None
+
+
+def _layout_code(broken: Violation) -> str:
+    """What refuses read-only arguments only wants to write to them."""
+    return "CV150" if broken.case.layout == "readonly" and broken.code == "CV171" else "CV152"
 
 
 def items_independent(suspect: Suspect, case: Case) -> Violation | None:
@@ -58,14 +75,41 @@ def items_independent(suspect: Suspect, case: Case) -> Violation | None:
     if case.batch < 2 or not _array(together) or len(together.value) != case.batch:
         return None
     one = case.but(batch=1, layout="contiguous")
+    same = {"w": case.arrays.w, "b": case.arrays.b}
     for item in range(case.batch):
-        alone = suspect.forward(one, x=case.arrays.x[item : item + 1])
+        alone = suspect.forward(one, x=case.arrays.x[item : item + 1], **same)
         whole = together.value[item : item + 1]
         if _array(alone) and alone.value.shape == whole.shape:
             differ = np.abs(_wide(whole) - _wide(alone.value)) >= 0.5
             if bool(differ.any()):
                 note = f"item {item} of {case.batch} alone gives another result"
                 return replace(differs("CV154", case, "y", whole, alone.value, differ), note=note)
+    return None
+
+
+def backward_without_history(suspect: Suspect, case: Case) -> Violation | None:
+    """A backward call gives the same gradients again."""
+    first, second = (judge_backward(suspect, case) for _ in range(2))
+    for one, two in zip(first, second, strict=False):
+        again = two.violation
+        if not (again and again.code in GRADIENTS and _array(one.outcome) and _array(two.outcome)):
+            continue
+        if not _same_bits(one.outcome.value, two.outcome.value):
+            note = f"{again.what} differs when the same call is made again"
+            return replace(again, code="CV153", note=note)
+    return None
+
+
+def backward_layout_independent(suspect: Suspect, case: Case) -> Violation | None:
+    """The gradients depend on the values, not on how they lie in memory."""
+    plain = judge_backward(suspect, case.but(layout="contiguous"))
+    if any(part.violation for part in plain) or case.layout == "contiguous":
+        return None
+    for part in judge_backward(suspect, case):
+        broken = part.violation
+        if broken and broken.code in (*GRADIENTS, "CV171"):
+            note = f"{case.layout} arguments; right with contiguous ones. {broken.note}".strip()
+            return replace(broken, code=_layout_code(broken), note=note)
     return None
 
 
@@ -138,14 +182,16 @@ def wrong_call_refused(suspect: Suspect, case: Case) -> Violation | None:
     shape = case.layer.weight_shape
     more = (1, 0) if case.op.transposed else (0, 1)
     channels = np.ones((shape[0] + more[0], shape[1] + more[1], *shape[2:]))
+    batch, inputs, *sizes = case.arrays.x.shape
+    wider = np.ones((batch, inputs + 1, *sizes))
     wrong: list[tuple[str, dict[str, Any]]] = [
-        (f"weights of shape {channels.shape}", {"w": channels}),
+        (f"weights of shape {channels.shape} for x {case.arrays.x.shape}", {"w": channels}),
+        (f"x of shape {wider.shape} for weights {shape}", {"x": wider}),
     ]
     for told, changes in wrong:
         outcome = suspect.forward(case, **changes)
         if outcome.ok:
-            note = f"{told} for x {case.arrays.x.shape} gave a result, and should be refused"
-            return Violation("CV170", case, note=note)
+            return Violation("CV170", case, note=f"{told} gave a result, and should be refused")
     return None
 
 
@@ -186,6 +232,12 @@ def _same_bits(first: Any, second: Any) -> bool:
     return first.shape == second.shape and np.array(first).tobytes() == np.array(second).tobytes()
 
 
+def _noise(first: Any, second: Any, third: Any) -> bool:
+    """Whether three results differ otherwise than by the same amount each time."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return not np.array_equal(_wide(second) - _wide(first), _wide(third) - _wide(second))
+
+
 # Asked of cases whose value is wrong, in this order: the first that is broken tells why.
 REASONS = (
     deterministic,
@@ -194,6 +246,8 @@ REASONS = (
     bias_added,
     items_independent,
 )
+# Asked of cases with a wrong gradient.
+REASONS_BACKWARD = (backward_without_history, backward_layout_independent)
 # Asked of some cases whose value is right.
 MORE = (
     without_history,
@@ -210,4 +264,8 @@ BY_CODE = {
     "CV160": not_finite,
     "CV161": not_finite,
     "CV170": wrong_call_refused,
+}
+BY_CODE_BACKWARD = {
+    "CV152": backward_layout_independent,
+    "CV153": backward_without_history,
 }

@@ -1,7 +1,7 @@
 """What a known mistake would compute: layers with changed arguments, on changed arrays.
 
-Each function takes a Mistaken case and returns the y (or the gradients) that the mistake gives, or
-None where it makes no difference that can be told or cannot be worked out.
+Each function takes a Mistaken case and returns the y (or the gradients) that the mistake gives: the
+right ones where it makes no difference, None where it cannot be made (there is no such layer).
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from verify.case import Case
-from verify.ops import Layer
+from verify.ops import Layer, Op
 
 
 @dataclass(frozen=True)
@@ -113,3 +113,75 @@ def fitted(value: Any, shape: tuple[int, ...]) -> Any:
     common = tuple(slice(0, min(a, b)) for a, b in zip(value.shape, shape, strict=True))
     result[common] = value[common]
     return result
+
+
+SIDES = ("height", "width")
+
+
+def axis_name(op: Op, axis: int) -> str:
+    """What an axis of an op is called."""
+    if op.ndim == 2:
+        return SIDES[axis]
+    return ("depth", *SIDES)[axis] if op.ndim == 3 else "the axis"
+
+
+def every_axis(op: Op) -> str:
+    """All of an op's axes, in a word."""
+    return "both" if op.ndim == 2 else "all"
+
+
+def one_at(axis: int, value: Any) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A change of one axis's value."""
+    return lambda values: (*values[:axis], value, *values[axis + 1 :])
+
+
+def exchanged(first: int, second: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A change that gives each of two axes the other's value."""
+
+    def change(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        result = list(values)
+        result[first], result[second] = result[second], result[first]
+        return tuple(result)
+
+    return change
+
+
+def cleared(array: Any, axis: int, index: Any) -> Any:
+    """The array with zeros at some index of an axis."""
+    result = array.copy()
+    if result.size:
+        result[(slice(None),) * axis + (index,)] = 0
+    return result
+
+
+def split(array: Any, groups: int, axis: int = 1) -> Any:
+    """The channels of an axis as (groups, channels of one)."""
+    shape = array.shape
+    parts = (groups, shape[axis] // groups)
+    return array.reshape(*shape[:axis], *parts, *shape[axis + 1 :])
+
+
+def interleaved(array: Any, groups: int, axis: int = 1) -> Any:
+    """Channel c of group g taken from place c * groups + g."""
+    shape = array.shape
+    parts = (shape[axis] // groups, groups)
+    dealt = array.reshape(*shape[:axis], *parts, *shape[axis + 1 :])
+    return np.swapaxes(dealt, axis, axis + 1).reshape(shape)
+
+
+def dealt(array: Any, groups: int, axis: int = 1) -> Any:
+    """Channel c of group g put at place c * groups + g."""
+    return np.swapaxes(split(array, groups, axis), axis, axis + 1).reshape(array.shape)
+
+
+def left_over(array: Any, axis: int, block: int) -> Any:
+    """The array with zeros behind the last whole block of an axis."""
+    return cleared(array, axis, slice(array.shape[axis] // block * block, None))
+
+
+def transposed_weights(m: Mistaken, w: Any) -> Any:
+    """In each group (O, C) read as if it were (C, O): the same memory, other axes."""
+    groups = m.layer.groups if not m.case.op.linear else 1
+    parts = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
+    shape = (groups, parts.shape[2], parts.shape[1], *parts.shape[3:])
+    return np.swapaxes(parts.reshape(shape), 1, 2).reshape(w.shape)

@@ -121,6 +121,14 @@ BOUNDS = {
 }
 
 
+def within_half(error: Any, scale: Scale, dtype: str) -> bool:
+    """Whether a half's error is that of float32 sums, rounded once, or a fast algorithm's.
+
+    The sums of fast algorithms are off by less than a rounding to half: twice the direct bound.
+    """
+    return bool((error <= 2 * direct_bound(scale, dtype)).all())
+
+
 def arithmetic(error: Any, scale: Scale, dtype: str, algorithm: str, exact: bool) -> str | None:
     """The arithmetic that explains an error, None if it is a mistake.
 

@@ -64,16 +64,17 @@ def simpler(case: Case) -> Iterator[Case]:
     for batch in range(1, case.batch):
         yield case.but(batch=batch)
     for layer in _smaller_layers(case):
-        yield case.but(layer=layer, padding=None)
+        yield case.but(layer=layer)
 
 
 def _smaller_layers(case: Case) -> Iterator[Layer]:
     layer = case.layer
     kind: Any = type(layer)
     given = {f.name: getattr(layer, f.name) for f in fields(kind) if f.name != "conv"}
+    named = {"padding": case.padding} if case.padding else {}  # padding by name stays so
     for changes in _changes(case, given):
         try:
-            made = kind(**(given | changes))
+            made = kind(**(given | changes | named))
         except (TypeError, ValueError):
             continue
         if made != layer:
@@ -97,6 +98,9 @@ def _changes(case: Case, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if not case.op.depthwise:
         for inner in range(1, width):
             yield _channels(case, inputs, weights, groups, width=inner)
+    for name in ("stride", "dilation"):
+        for value in range(1, max(given[name])):
+            yield {name: (value,) * len(given[name])}
     for axis in range(len(inputs) - 1):
         for name, least in (("stride", 1), ("dilation", 1), ("output_padding", 0)):
             if name in given:

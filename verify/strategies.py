@@ -1,7 +1,7 @@
 """Hypothesis strategies for cases: valid by construction, small first, different on each axis."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hypothesis import strategies as st
@@ -92,7 +92,10 @@ def _layer(
     extent = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     outputs = [draw(st.integers(1, 3)) for _ in range(op.ndim)]
     if large:
-        outputs[-1] = draw(st.sampled_from((4, 5, 7, 8, 9, *TILES)))
+        # Long along one axis, and a little along another.
+        long = draw(st.integers(0, op.ndim - 1))
+        outputs[long] = draw(st.sampled_from((4, 5, 7, 8, 9, *TILES)))
+        outputs[long - 1] = outputs[long] if op.ndim == 1 else draw(st.sampled_from((1, 2, 4, 9)))
     if op.transposed:
         channels = groups, width, height
         return _transposed(draw, space, wanted, channels, kernel, stride, dilation, outputs), None
@@ -257,4 +260,22 @@ def _named(draw: Draw, space: Space, wanted: frozenset[str]) -> bool:
     """Whether the padding is written by name."""
     if not space.op.padded or wanted & {"padding >= kernel", "padding lopsided", "kernel > input"}:
         return False
-    return "padding by name" in wanted or bool(draw(st.integers(0, 4)) == 4)
+    return "padding by name" in wanted or bool(draw(st.sampled_from((False, False, True))))
+
+
+def left_out(case: Case, space: Space) -> Iterator[Case]:
+    """The case with one argument left to its default, or written as one number, in a short call."""
+    layer: Any = case.layer
+    given = {f.name: getattr(layer, f.name) for f in fields(layer) if f.name != "conv"}
+    for name, default in (("stride", 1), ("dilation", 1), ("padding", 0), ("output_padding", 0)):
+        if name not in space.op.parameters:
+            continue
+        largest = default if name == "padding" else max(given[name])
+        for value in {default, largest}:
+            if name in space.without or value not in space.allowed.get(name, (value,)):
+                continue
+            try:
+                changed = type(layer)(**(given | {name: value}))
+            except ValueError:
+                continue  # the kernel no longer fits
+            yield case.but(layer=changed, full=False, padding=None)

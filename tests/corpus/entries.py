@@ -100,7 +100,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Broken:
-    """An implementation with exactly one mistake."""
+    """An implementation with exactly one mistake.
+
+    Nothing that is smaller than `smallest` in one step (a cell, tap, channel or item less, a
+    stride, dilation or padding less, an option left at its default) shows the mistake. Among
+    several such cases it is one with few options: padding often does with fewer cells.
+    """
 
     name: str
     op: str

@@ -1,0 +1,230 @@
+"""From what failed to what is told: one finding for each distinct cause, diagnosed and shrunk."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+from verify import laws
+from verify.case import HALVES, Case
+from verify.diagnosis import Diagnosis, diagnose_seen, tells_apart
+from verify.judgement import Violation, judge_backward, judge_forward
+from verify.patterns import Seen, when
+from verify.report import Finding
+from verify.shrinking import shrink
+from verify.strategies import Space
+from verify.suspect import Suspect
+
+VALUES = ("CV101", "CV102", "CV110")  # what a wrong geometry shows in
+GRADIENTS = ("CV140", "CV141", "CV142")
+CAUSES = ("CV151", "CV153", "CV150", "CV152", "CV154", "CV105")  # why a value is wrong
+MORE = 120  # further cases where no mistake explains what was seen
+
+LOOKS = {
+    "CV103": "computes in a dtype of its own",
+    "CV105": "low-precision accumulation",
+    "CV150": "an argument changed in place",
+    "CV151": "something random or uninitialised",
+    "CV152": "memory read as if it were contiguous",
+    "CV153": "state kept between calls",
+    "CV154": "one item of the batch taken for another",
+    "CV160": "a NaN or an infinity taken for a number",
+    "CV161": "padding made by multiplying with zero",
+    "CV170": "shapes that do not fit are cut to fit",
+}
+
+
+@dataclass
+class Failures:
+    """What went wrong under one code: each violation, and after how many cases it was seen."""
+
+    violations: list[tuple[int, Violation]] = field(default_factory=list)
+
+    @property
+    def smallest(self) -> Violation:
+        return min((v for _, v in self.violations), key=lambda v: size(v.case))
+
+    @property
+    def first(self) -> int:
+        return min(number for number, _ in self.violations)
+
+
+Key = tuple[str, bool]  # a code, and whether the backward pass broke it
+
+
+def key(violation: Violation) -> Key:
+    """Which failures a violation belongs to."""
+    return violation.code, violation.what != "y"
+
+
+@dataclass
+class Telling:
+    """What a run has seen of an implementation, and how it is told."""
+
+    suspect: Suspect
+    space: Space
+    algorithm: str
+    failures: dict[Key, Failures]
+    seen: dict[int | None, list[Seen]]
+    more: Callable[[], Iterator[Case]]  # further cases, where mistakes must be told apart
+
+    def findings(self) -> Iterator[Finding]:
+        """One for each distinct cause: what a named mistake explains is not told again."""
+        left = dict(self.failures)
+        for group, which in self._groups():
+            keys = [k for k in group if k in left]
+            if not keys:
+                continue
+            diagnosis = self._diagnosis(which)
+            backward = which is not None
+            causes = [(c, backward) for c in CAUSES if (c, backward) in left]
+            if diagnosis and diagnosis.name:
+                keys += [k for k in causes if self._explained(diagnosis.name, left[k], which)]
+            elif causes:
+                continue  # told with its cause, below
+            refused = ("CV171", backward)
+            if refused in left and not self._empty(left[refused]):
+                keys.append(refused)  # a wrong shape inside is the same mistake again
+            yield self._finding(keys, diagnosis)
+            for k in keys:
+                left.pop(k, None)
+        for backward in (False, True):
+            causes = [(c, backward) for c in CAUSES if (c, backward) in left]
+            if causes:
+                merged = [k for k in left if k[1] == backward and k[0] in (*VALUES, *GRADIENTS)]
+                keys = [causes[0], *merged, *(k for k in causes[1:] if k[0] in ("CV151", "CV154"))]
+                if causes[0][0] in ("CV150", "CV152") and ("CV171", backward) in left:
+                    keys.append(("CV171", backward))
+                yield self._finding(keys, None, first=True)
+                for k in keys:
+                    left.pop(k, None)
+        for k in left:
+            yield self._finding([k], None)
+
+    def _groups(self) -> Iterator[tuple[list[Key], int | None]]:
+        yield [(code, False) for code in VALUES], None
+        for index, code in enumerate(GRADIENTS):
+            yield [(code, True)], index
+
+    def _empty(self, failures: Failures) -> bool:
+        """Whether only empty batches are refused."""
+        return all(v.case.batch == 0 for _, v in failures.violations)
+
+    def _diagnosis(self, which: int | None) -> Diagnosis | None:
+        seen = self.seen.get(which, [])
+        if all(one.right for one in seen):
+            codes = VALUES if which is None else GRADIENTS[which : which + 1]
+            seen = [*seen, *self._plain(which, [(code, which is not None) for code in codes])]
+        if all(one.right for one in seen):
+            return None
+        diagnosis = diagnose_seen(seen, which)
+        if not diagnosis.names:
+            further = (self._call(case, which) for case in islice(self.more(), MORE))
+            seen = [*seen, *(one for one in further if one is not None)]
+            return diagnose_seen(seen, which, conditional=True)
+        if len(diagnosis.names) > 1:
+            for case in self.more():
+                if tells_apart(diagnosis.names, case, which):
+                    one = self._call(case, which)
+                    if one is not None:
+                        seen = [*seen, one]
+                        diagnosis = diagnose_seen(seen, which, among=diagnosis.names)
+                    if len(diagnosis.names) < 2:
+                        break
+        # Mistakes that no case of the space tells apart are one mistake: the first says it.
+        return replace(diagnosis, names=diagnosis.names[:1])
+
+    def _plain(self, which: int | None, keys: list[Key]) -> list[Seen]:
+        """What failed with other data or layouts, on integers that lie contiguously."""
+        failed = [
+            v.case for k in keys if k in self.failures for _, v in self.failures[k].violations
+        ]
+        cases = (case.but(data="integers", layout="contiguous", at=()) for case in failed[:8])
+        return [one for one in (self._call(case, which) for case in cases) if one is not None]
+
+    def _call(self, case: Case, which: int | None) -> Seen | None:
+        """What the implementation gives for one more case, None where it gives nothing."""
+        if which is None:
+            judged = judge_forward(self.suspect, case, self.algorithm)
+        else:
+            parts = judge_backward(self.suspect, case, self.algorithm)
+            if len(parts) < 3:
+                return None
+            judged = parts[which]
+        if not judged.outcome.ok or isinstance(judged.outcome.value, tuple):
+            return None
+        return Seen(case, judged.outcome.value, judged.violation is None)
+
+    def _explained(self, name: str, failures: Failures, which: int | None) -> bool:
+        """Whether a named mistake gives what was seen where another law was broken."""
+        for _, violation in failures.violations[:3]:
+            case = violation.case
+            if case.data in HALVES or violation.what not in ("y", f"grad_{'xwb'[which or 0]}"):
+                return False
+            one = self._call(case, which)
+            if one is None or not diagnose_seen([one], which, among=(name,)).names:
+                return False
+        return True
+
+    def _finding(
+        self, keys: list[Key], diagnosis: Diagnosis | None, first: bool = False
+    ) -> Finding:
+        told = keys[:1] if first else [k for k in keys if k[0] in (*VALUES, *GRADIENTS)] or keys
+        smallest = min((self.failures[k].smallest for k in told), key=lambda v: size(v.case))
+        shrunk = shrink(smallest, lambda case: self.again(case, smallest))
+        return Finding(
+            shrunk,
+            self.suspect.name,
+            diagnosis,
+            LOOKS.get(shrunk.code, "") or self._refused(keys[0]),
+            min(self.failures[k].first for k in keys),
+            tuple(dict.fromkeys(code for code, _ in keys if code != shrunk.code)),
+        )
+
+    def _refused(self, which: Key) -> str:
+        """Which right calls are refused, in words."""
+        failing = [v.case for _, v in self.failures[which].violations]
+        if which[0] not in ("CV171", "CV190", "CV191"):
+            return ""
+        if all(case.batch == 0 for case in failing):
+            return "an empty batch taken for a wrong call"
+        seen = self.seen.get(0 if which[1] else None, [])
+        return when(failing, [one.case for one in seen if one.right])
+
+    def again(self, case: Case, violation: Violation) -> Violation | None:
+        """The violation of the same law on another case of the space, if it is there too."""
+        if not self.space.holds(case):
+            return None
+        code = violation.code
+        if violation.what != "y":
+            law = laws.BY_CODE_BACKWARD.get(code)
+            if law is not None:
+                return _same(law(self.suspect, case), code)
+            parts = judge_backward(self.suspect, case, self.algorithm)
+            if code == "CV105":
+                parts = [p for p in parts if p.violation and p.violation.what == violation.what]
+                found = parts[0].violation if parts else None
+                return replace(found, code=code) if found and case.data in HALVES else None
+            return next((p.violation for p in parts if _same(p.violation, code)), None)
+        law = laws.BY_CODE.get(code)
+        if law is not None:
+            return _same(law(self.suspect, case), code)
+        found = judge_forward(self.suspect, case, self.algorithm).violation
+        if code == "CV105" and _same(found, "CV101") and found is not None:
+            return replace(found, code=code)
+        return _same(found, code)
+
+
+def _same(violation: Violation | None, code: str) -> Violation | None:
+    return violation if violation is not None and violation.code == code else None
+
+
+def size(case: Case) -> tuple[Any, ...]:
+    """What a smaller case has less of, the most telling first."""
+    layer = case.layer
+    return (
+        case.batch == 0,
+        sum(layer.input_shape) + sum(layer.weight_shape) + case.batch,
+        case.layout != "contiguous",
+        case.bias,
+    )

@@ -1,0 +1,135 @@
+"""What switches a failure on, in words, where no known mistake explains it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from verify.case import Case
+from verify.features import FEATURES
+
+PAIRED = 8  # failures from which on a pair of conditions is no coincidence
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A case and what the implementation returned for it (one array)."""
+
+    case: Case
+    value: Any
+    right: bool
+
+
+def describe(cases: list[Seen], which: int | None = None) -> str:
+    """What failing cases have in common and right ones have not, and where they are wrong."""
+    failing = [one for one in cases if not one.right]
+    right = [one for one in cases if one.right]
+    if not failing:
+        return ""
+    where = _places(failing, which)
+    told = when([one.case for one in failing], [one.case for one in right])
+    return "; ".join(part for part in (told, where) if part)
+
+
+def when(failing: list[Case], right: list[Case]) -> str:
+    """What failing cases have in common and right ones have not."""
+    always = {
+        told: [holds(case) for case in right]
+        for told, holds in conditions(failing[0])
+        if all(holds(case) for case in failing)
+    }
+    if not right:
+        return "wrong always"
+    for told, among in always.items():
+        if not any(among):
+            return f"wrong exactly where {told}"
+    for (one, first), (two, second) in combinations(always.items(), 2):
+        if len(failing) >= PAIRED and not any(a and b for a, b in zip(first, second, strict=True)):
+            return f"wrong exactly where {one} and {two}"
+    telling = min(always.items(), key=lambda item: sum(item[1]), default=None)
+    if telling is None or sum(telling[1]) > 0.9 * len(right):
+        return ""
+    return f"wrong only where {telling[0]}, but not always there"
+
+
+def conditions(case: Case) -> Iterator[tuple[str, Callable[[Case], bool]]]:
+    """What a case may be: its features, and what its sizes are multiples of."""
+    yield from FEATURES.items()
+    if case.op.linear:
+        sizes: dict[str, Callable[[Case], int]] = {
+            "the inputs": lambda c: c.layer.input_shape[0],
+            "the outputs": lambda c: c.layer.output_shape[0],
+        }
+    else:
+        if case.op.padded:
+            yield "padding is given in numbers", lambda c: c.padding is None
+        for name in case.op.parameters:
+            yield f"{name} is left to its default", partial(_left_out, name)
+            yield f"{name} is written as one number", partial(_one_number, name)
+        yield "the kernel is a single tap", lambda c: prod(c.layer.weight_shape[2:]) == 1
+        yield "the kernel has several taps", lambda c: prod(c.layer.weight_shape[2:]) > 1
+        sizes = {
+            "the input channels of a group": _group_width,
+            "the input channels": lambda c: c.layer.input_shape[0],
+            "the output channels": lambda c: c.layer.output_shape[0],
+            "the taps": lambda c: prod(c.layer.weight_shape[2:]),
+            "the output's last axis": lambda c: c.layer.output_shape[-1],
+            "the output's first axis": lambda c: c.layer.output_shape[1],
+        }
+    for told, count in sizes.items():
+        for modulus in (2, 4, 8):
+            yield f"{told} not a multiple of {modulus}", _no_multiple(count, modulus)
+        for least in (16, 15, 8, 7, 4, 3, 2, 1):  # the tightest first
+            yield f"{told} more than {least}", _more(count, least)
+    yield "the batch is odd", lambda c: c.batch % 2 == 1
+    yield "no bias", lambda c: not c.bias
+
+
+def _left_out(name: str, case: Case) -> bool:
+    return name not in case.arguments
+
+
+def _one_number(name: str, case: Case) -> bool:
+    return isinstance(case.arguments.get(name), int)
+
+
+def _group_width(case: Case) -> int:
+    layer: Any = case.layer
+    return int(layer.input_shape[0] // layer.groups)
+
+
+def _no_multiple(count: Callable[[Case], int], modulus: int) -> Callable[[Case], bool]:
+    return lambda case: count(case) % modulus != 0
+
+
+def _more(count: Callable[[Case], int], least: int) -> Callable[[Case], bool]:
+    return lambda case: count(case) > least
+
+
+def _places(failing: list[Seen], which: int | None) -> str:
+    """Where the wrong values lie, the same in all failing cases that tell it."""
+    axes: tuple[str, ...] = ("item", "output channel", "row", "column", "column")
+    if which is not None:
+        axes = (("item", "input channel"), ("filter", "input channel"), ("filter",))[which]
+        axes = (*axes, "row", "column", "column")
+    found: set[str] | None = None
+    for one in failing:
+        arrays = one.case.arrays
+        expected = arrays.y if which is None else arrays.gradients[which]
+        if one.value.shape != expected.shape:
+            return "its shape is wrong"
+        places = np.argwhere(one.value != expected)
+        here = set()
+        for axis in range(places.shape[1]):
+            size = expected.shape[axis]
+            if size > 1 and (places[:, axis] == size - 1).all():
+                here.add(f"the last {axes[axis]}")
+            if size > 1 and (places[:, axis] == 0).all():
+                here.add(f"the first {axes[axis]}")
+        if here:
+            found = here if found is None else found & here
+    return f"only {' and '.join(sorted(found))} wrong" if found else ""

@@ -1,0 +1,28 @@
+"""A failure that was kept, asked again."""
+
+from dataclasses import replace
+
+from verify import laws
+from verify.case import Case
+from verify.judgement import Violation, judge_backward, judge_forward
+from verify.suspect import Suspect
+
+VALUES = ("CV101", "CV140", "CV141", "CV142")  # what a sum in low precision shows in
+
+
+def again(suspect: Suspect, case: Case, code: str, algorithm: str = "auto") -> Violation | None:
+    """How the implementation breaks the law on this case; if it keeps it, another law or None."""
+    tables = [laws.BY_CODE]
+    judged = [judge_forward(suspect, case, algorithm)]
+    if suspect.has_backward:
+        tables.append(laws.BY_CODE_BACKWARD)
+        judged += judge_backward(suspect, case, algorithm)
+    found = [part.violation for part in judged if part.violation]
+    if code == "CV105":
+        found = [replace(v, code=code) if v.code in VALUES else v for v in found]
+    same = [v for v in found if v.code == code]
+    for table in tables:
+        if not same and code in table:
+            broken = table[code](suspect, case)
+            same = [broken] if broken else []
+    return next(iter(same + found), None)
