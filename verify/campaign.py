@@ -95,7 +95,7 @@ class _Campaign:
         )
 
     def _drawn(self, max_examples: int) -> Iterator[Case]:
-        """Small cases, then pairs of features not met yet, then data and sizes that are harder."""
+        """Small cases, pairs of features not met yet, then data and sizes that are harder."""
         for number, first in enumerate(range(0, max_examples, CHUNK)):
             yield from self._draw(min(CHUNK, max_examples - first), again=number)
         for pair in self.coverage.unmet():
@@ -115,9 +115,8 @@ class _Campaign:
             if "float64" in self.dtypes:
                 yield case.but(data="long sums", dtype="float64", bias=False)
             yield case.but(data="rounding", layout="contiguous")
-        if self.dtypes != DTYPES and "float16" not in self.dtypes:
-            return
-        for number, case in enumerate(self._draw(few, large=True, again=1)):
+        halves = self.dtypes == DTYPES or "float16" in self.dtypes
+        for number, case in enumerate(self._draw(few, large=True, again=1) if halves else ()):
             half = case.but(dtype="float16", bias=False, layout="contiguous", seed=number)
             yield half.but(data="half sums")
             yield half.but(data="half gradients")

@@ -1,4 +1,4 @@
-"""How long a matrix takes to build, against copying it. Run with: pytest tests/benchmarks -s -n 0"""
+"""How long a matrix takes to build. Run with: pytest tests/benchmarks -s -n 0"""
 
 import subprocess
 import sys
