@@ -38,6 +38,7 @@ OUTSIDE = {
 
 # Found, and told by a pattern or by another name; each with the reason.
 UNNAMED = {
+    "as_strided_without_stride": "no mistake of the table predicts what it reads",
     "four_channels_at_a_time": "its small cases are all zeros, which many mistakes give",
     "last_tile_overlaps": "the table lacks it, and another fits what was seen",
     "tiles_of_eight": "told by the wrong axis where few large cases were seen",
@@ -57,7 +58,6 @@ NAMED = {
     "dilates_the_other_axis": "dilation of height and width swapped",
     "one_stride_is_enough": "height stride used for both axes",
     "one_dilation_is_enough": "depth dilation used for all axes",
-    "as_strided_without_stride": "stride ignored",
     "arguments_in_another_order": "stride and dilation exchanged",
     "starts_in_every_cell": "stride ignored",
     "reads_neighbours": "dilation ignored",
@@ -110,7 +110,7 @@ NAMED = {
     "multiplies_by_a_mask": "padding made by multiplying with zero",
     "means_well_with_nan": "a NaN or an infinity taken for a number",
     "blocks_do_not_accumulate": (
-        "sums over blocks of 8 input channels not added up: the last block alone counts"
+        "sums over blocks of 4 input channels not added up: the last block alone counts"
     ),
     "filters_in_fours": (
         "output channels without anything but their bias: those behind the last whole "
@@ -209,9 +209,21 @@ FLIPPED = [
     "  where       y[0, 0, 0] = 0.0, should be 1.0",
     "              1 of 1 values differ; exact integers, no rounding possible",
     "  looks like  kernel flipped",
-    "              explains all 21 results compared",
+    "              explains all 29 results compared",
     "  not         last tap of the kernel missing, first tap of the kernel missing …",
 ]
+
+
+# More cases than BUDGET until these show; a default run has 500.
+RARE = {
+    "reads_neighbours": 150,
+    "strides_like_a_pool": 150,
+    "multiplies_by_a_mask": 150,
+    "buffer_with_a_dirty_border": 150,
+    "same_without_a_maximum": 150,
+    "cache_with_too_small_a_key": 500,
+    "saves_an_allocation": 500,
+}
 
 
 def judged(entry, seed=0, budget=BUDGET):
@@ -237,12 +249,14 @@ def test_a_right_implementation_is_acquitted(entry, seed):
 @pytest.mark.parametrize("entry", BROKEN, ids=names(BROKEN))
 def test_a_broken_implementation_is_found_and_named(entry):
     entry.reset()
-    report = judged(entry)
+    report = judged(entry, budget=max(BUDGET, RARE.get(entry.name, 0)))
     if entry.name in OUTSIDE:
         return  # the table below says why; that it is reached at all is tested, not what is found
     assert not report.ok, entry.mistake
     if entry.name not in UNNAMED:
-        assert NAMED[entry.name] in [finding.name for finding in report.findings], str(report)
+        wanted = NAMED[entry.name].split(", only where")[0]
+        told = [finding.name.split(", only where")[0] for finding in report.findings]
+        assert wanted in told, str(report)
 
 
 def test_every_broken_implementation_has_its_words():

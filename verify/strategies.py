@@ -1,6 +1,6 @@
 """Hypothesis strategies for cases: valid by construction, small first, different on each axis."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -10,7 +10,7 @@ from toeplitz import Conv, ConvTranspose, Linear
 from verify.case import LAYOUTS, Case
 from verify.ops import Layer, Op
 
-Draw = Callable[[Any], Any]
+Draw = Callable[[Sequence[Any]], Any]
 
 CHANNELS = (*range(1, 18), 24, 25, 32, 33)
 TILES = (17, 33, 65)
@@ -44,32 +44,38 @@ class Space:
 
 
 @st.composite
-def cases(
+def cases(hypothesis_draw: Any, /, space: Space, **kind: Any) -> Case:
+    """The Hypothesis strategy of the cases that drawn_case makes."""
+    return drawn_case(lambda values: hypothesis_draw(st.sampled_from(values)), space, **kind)
+
+
+def drawn_case(
     draw: Draw,
     space: Space,
     wanted: frozenset[str] = frozenset(),
     dtypes: tuple[str, ...] = ("float64", "float32"),
     large: bool = False,
 ) -> Case:
-    """Cases of a space, with the wanted features as far as the space has them.
+    """A case of a space, with the wanted features as far as the space has them.
 
-    large: sizes up to tiles of 65 and channels up to 33, where otherwise they are small.
+    draw: chooses one of some values, small ones first. large: sizes up to tiles of 65 and
+    channels up to 33, where otherwise they are small.
     """
     op = space.op
     layer, written = _layer(draw, space, wanted, large)
-    batch = 0 if "batch 0" in wanted else draw(st.sampled_from((1, 2, 3, 1, 2, 0)))
+    batch = 0 if "batch 0" in wanted else draw((1, 2, 3, 1, 2, 0))
     if "batch > 1" in wanted:
-        batch = draw(st.integers(2, 3))
-    bias = "b" not in space.without and ("bias" in wanted or draw(st.booleans()))
+        batch = draw(range(2, 4))
+    bias = "b" not in space.without and ("bias" in wanted or draw((False, True)))
     return Case(
         op,
         layer,
         batch=batch,
         bias=bias,
-        dtype=draw(st.sampled_from(dtypes)),
-        seed=draw(st.integers(0, 999)),
-        layout=draw(st.sampled_from(("contiguous", "contiguous", *LAYOUTS))),
-        full=not op.linear and draw(st.booleans()),
+        dtype=draw(dtypes),
+        seed=draw(range(1000)),
+        layout=draw(("contiguous", "contiguous", *LAYOUTS)),
+        full=not op.linear and draw((False, True)),
         padding=written,
     )
 
@@ -79,7 +85,7 @@ def _layer(
 ) -> tuple[Layer, str | None]:
     op = space.op
     if op.linear:
-        features = st.sampled_from(CHANNELS) if large else st.integers(1, 5)
+        features = CHANNELS if large else range(1, 6)
         return Linear(draw(features), draw(features)), None
     groups, width, height = _channels(draw, space, wanted, large)
     kernel = _kernel(draw, space, wanted)
@@ -90,12 +96,12 @@ def _layer(
         stride = _raise(space, "stride", stride, 0, 2)
     dilation = _steps(draw, space, "dilation", "dilations differ", "dilation > 1", wanted)
     extent = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    outputs = [draw(st.integers(1, 3)) for _ in range(op.ndim)]
+    outputs = [draw(range(1, 4)) for _ in range(op.ndim)]
     if large:
         # Long along one axis, and a little along another.
-        long = draw(st.integers(0, op.ndim - 1))
-        outputs[long] = draw(st.sampled_from((4, 5, 7, 8, 9, *TILES)))
-        outputs[long - 1] = outputs[long] if op.ndim == 1 else draw(st.sampled_from((1, 2, 4, 9)))
+        long = draw(range(op.ndim))
+        outputs[long] = draw((4, 5, 7, 8, 9, *TILES))
+        outputs[long - 1] = outputs[long] if op.ndim == 1 else draw((1, 2, 4, 9))
     if op.transposed:
         channels = groups, width, height
         return _transposed(draw, space, wanted, channels, kernel, stride, dilation, outputs), None
@@ -103,19 +109,19 @@ def _layer(
     mode = _mode(draw, space, wanted)
     if _named(draw, space, wanted):
         names = ["same_upper", "same_lower", "valid"]
-        name = draw(st.sampled_from(names if max(stride) > 1 else [*names, "same"]))
+        name = draw(names if max(stride) > 1 else [*names, "same"])
         # Inputs as wide as the kernel are wider than the padding, as reflecting needs.
         free = mode in ("zeros", "replicate") and name != "valid"
-        room = [draw(st.integers(1 if free else e, e + 4)) for e in extent]
+        room = [draw(range(1 if free else e, e + 5)) for e in extent]
         layer = Conv((groups * width, *room), weight_shape, stride, name, dilation, groups, mode)
         return layer, name
     sides = _sides(draw, space, wanted, extent)
     sizes = []
     for axis in range(op.ndim):
         before, after = sides[axis]
-        unread = draw(st.integers(0, stride[axis] - 1))
+        unread = draw(range(stride[axis]))
         if "input left unread" in wanted and axis == 0 and stride[0] > 1:
-            unread = draw(st.integers(1, stride[0] - 1))
+            unread = draw(range(1, stride[0]))
         least = max(before, after) + (mode == "reflect") if mode in ("reflect", "circular") else 1
         if "kernel > input" in wanted and axis == 0 and mode != "reflect":
             outputs[axis], unread = 1, 0
@@ -149,7 +155,7 @@ def _transposed(
             stride = _raise(space, "stride", stride, axis, 2)
             values = [v for v in space.values("output_padding", 0, 1) if v <= stride[axis] - 1]
         positive = [v for v in values if v] if "output_padding > 0" in wanted else []
-        extra.append(draw(st.sampled_from(positive or values or [0])))
+        extra.append(draw(positive or values or [0]))
         size = (inputs[axis] - 1) * stride[axis] - 2 * padding[axis] + extent[axis] + extra[axis]
         inputs[axis] += -(-max(0, 1 - size) // stride[axis])
     return ConvTranspose(
@@ -170,28 +176,28 @@ def _channels(
     values = space.values("groups", 1, 3)
     if "groups > 1" in wanted:
         values = [v for v in values if v > 1] or values
-    groups = draw(st.sampled_from(values))
-    most = draw(st.sampled_from(CHANNELS)) if large else 3
-    width = draw(st.integers(2 if "channels > groups" in wanted else 1, max(2, most)))
-    height = draw(st.integers(2 if "outputs > groups" in wanted else 1, 3))
+    groups = draw(values)
+    most = draw(CHANNELS) if large else 3
+    width = draw(range(2 if "channels > groups" in wanted else 1, max(2, most) + 1))
+    height = draw(range(2 if "outputs > groups" in wanted else 1, 4))
     if large:
-        height = draw(st.sampled_from(CHANNELS[:9]))
+        height = draw(CHANNELS[:9])
     if space.op.depthwise:
-        groups, width = draw(st.integers(2 if "groups > 1" in wanted else 1, 4)), 1
+        groups, width = draw(range(2 if "groups > 1" in wanted else 1, 5)), 1
     return groups, width, height
 
 
 def _kernel(draw: Draw, space: Space, wanted: frozenset[str]) -> list[int]:
     values = [v for v in space.values("kernel", 1, 3 if space.op.ndim > 2 else 4) if v > 0]
-    kernel = [draw(st.sampled_from(values)) for _ in range(space.op.ndim)]
+    kernel = [draw(values) for _ in range(space.op.ndim)]
     if "even kernel" in wanted:
-        kernel[-1] = draw(st.sampled_from([v for v in values if v % 2 == 0] or values))
+        kernel[-1] = draw([v for v in values if v % 2 == 0] or values)
     if "kernel > input" in wanted:
-        kernel[0] = draw(st.sampled_from([v for v in values if v >= 3] or values))
+        kernel[0] = draw([v for v in values if v >= 3] or values)
     if "kernel sides differ" in wanted and len(set(kernel)) == 1:
         others = [v for v in values if v != kernel[0]]
         keep = "kernel > input" in wanted or "even kernel" not in wanted
-        kernel[1 if keep else 0] = draw(st.sampled_from(others or values))
+        kernel[1 if keep else 0] = draw(others or values)
         if "even kernel" in wanted and all(k % 2 for k in kernel):
             kernel[-1] = 2
     return kernel
@@ -201,12 +207,12 @@ def _steps(
     draw: Draw, space: Space, name: str, differ: str, some: str, wanted: frozenset[str]
 ) -> list[int]:
     values = space.values(name, 1, 3)
-    steps = [draw(st.sampled_from(values)) for _ in range(space.op.ndim)]
+    steps = [draw(values) for _ in range(space.op.ndim)]
     larger = [v for v in values if v > 1]
     if some in wanted and max(steps) == 1 and larger:
-        steps[-1] = draw(st.sampled_from(larger))
+        steps[-1] = draw(larger)
     if differ in wanted and len(set(steps)) == 1 and len(values) > 1:
-        steps[0] = draw(st.sampled_from([v for v in values if v != steps[0]]))
+        steps[0] = draw([v for v in values if v != steps[0]])
     return steps
 
 
@@ -226,8 +232,8 @@ def _sides(
     lopsided = space.op.padded
     sides = []
     for axis in range(space.op.ndim):
-        before = draw(st.sampled_from(values))
-        after = draw(st.sampled_from(values)) if lopsided else before
+        before = draw(values)
+        after = draw(values) if lopsided else before
         if "padding >= kernel" in wanted and axis == len(extent) - 1 and len(values) > 1:
             before = max(extent[axis], before)
             after = after if lopsided else before
@@ -252,15 +258,15 @@ def _mode(draw: Draw, space: Space, wanted: frozenset[str]) -> str:
     if not space.op.padded or "padding_mode" in space.without:
         return "zeros"
     if "padding mode" in wanted:
-        return str(draw(st.sampled_from(MODES)))
-    return str(draw(st.sampled_from(("zeros", "zeros", *MODES))))
+        return str(draw(MODES))
+    return str(draw(("zeros", "zeros", *MODES)))
 
 
 def _named(draw: Draw, space: Space, wanted: frozenset[str]) -> bool:
     """Whether the padding is written by name."""
     if not space.op.padded or wanted & {"padding >= kernel", "padding lopsided", "kernel > input"}:
         return False
-    return "padding by name" in wanted or bool(draw(st.sampled_from((False, False, True))))
+    return "padding by name" in wanted or bool(draw((False, False, True)))
 
 
 def left_out(case: Case, space: Space) -> Iterator[Case]:
