@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toeplitz import memory
 from toeplitz.arguments import choice
 from toeplitz.arrays import Array, shaped, storable, together
 from toeplitz.geometry import Geometry
@@ -77,6 +78,10 @@ def checked_weights(layer: "Conv | ConvTranspose", w: Any, format: str, layout: 
     storable("w", w)
     available_format(format, w)
     choice("layout", layout, LAYOUTS)
+    rows, columns = prod(layer.output_shape), prod(layer.input_shape)
+    most = rows * columns if format == "dense" else layer.macs
+    if most * (w.dtype.itemsize + 24) + layer.table_bytes + 16 * (rows + columns) < memory.UNASKED:
+        return w  # small whatever its exact size, which takes longer to count than to write
     need = layer.cost(w.dtype).bytes[format] + layer.table_bytes
     fits(need, w, f"the {format} matrix", layer, "use operator(w)")
     return w
