@@ -211,6 +211,11 @@ FLIPPED = [
     "  looks like  kernel flipped",
     "              explains all 29 results compared",
     "  not         last tap of the kernel missing, first tap of the kernel missing …",
+    "  reproduce   import numpy as np",
+    "              x = np.array([[[1.0, 0.0]]])",
+    "              w = np.array([[[1.0, 0.0]]])",
+    "              y = flipped(x, w)",
+    '              print(y[0, 0, 0], "should be", 1.0)',
 ]
 
 

@@ -10,6 +10,7 @@ from verify.codes import CODES
 from verify.diagnosis import Diagnosis
 from verify.features import Coverage, pairs
 from verify.judgement import Violation
+from verify.snippet import snippet
 
 WIDTH = 12
 
@@ -37,6 +38,11 @@ class Finding:
             return self.diagnosis.name
         return self.looks_like
 
+    @property
+    def snippet(self) -> str:
+        """A few lines of Python that show it; empty where it takes more than one call."""
+        return snippet(self.violation, self.suspect)
+
     def __str__(self) -> str:
         violation = self.violation
         case = violation.case
@@ -55,9 +61,15 @@ class Finding:
         rows += self._diagnosed()
         if self.also:
             rows.append(("also", ", ".join(f"{c} {CODES[c].title}" for c in self.also)))
-        if self.replay:
-            rows.append(("reproduce", self.replay))
+        rows += self._reproduced()
         return "\n".join(lines + [f"  {label:<{WIDTH}}{text}".rstrip() for label, text in rows])
+
+    def _reproduced(self) -> list[tuple[str, str]]:
+        lines = self.snippet.splitlines()
+        if not self.replay:
+            return [("reproduce" if row == 0 else "", line) for row, line in enumerate(lines)]
+        pasted = [("" if row else "or paste", line) for row, line in enumerate(lines)]
+        return [("reproduce", self.replay), *pasted]
 
     def _diagnosed(self) -> list[tuple[str, str]]:
         diagnosis = self.diagnosis
@@ -161,6 +173,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "should": _number(violation.should),
         "note": violation.note,
         "first_seen": finding.first_seen,
+        "python": finding.snippet,
         "text": str(finding),
     }
 

@@ -1,0 +1,81 @@
+"""The lines that a finding offers for pasting: they run, and show what the judge saw."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+
+import toeplitz
+from verify.case import LAYOUTS, Case
+from verify.judgement import Violation, judge_backward, judge_forward
+from verify.ops import OPS
+from verify.snippet import snippet
+from verify.suspect import Callables
+
+CASE = Case(
+    OPS["conv2d"],
+    toeplitz.Conv((2, 3, 4), (2, 1, 2, 3), stride=(2, 1), padding=(1, 0), groups=2),
+    batch=2,
+)
+
+
+def doubled(x, w, b=None, **arguments):
+    return toeplitz.functional.conv2d(x, w, b, **arguments) * x.dtype.type(2)
+
+
+def flipped(g, x, w, **arguments):
+    conv = toeplitz.Conv(x.shape[1:], w.shape, **arguments)
+    return tuple(-part for part in conv.gradients(g, x, w))
+
+
+def run(lines, **given):
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        exec(lines, given)
+    return told.getvalue().strip()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", "complex64", "bfloat16"])
+def test_a_forward_call_prints_what_the_judge_saw(layout, dtype, need):
+    if dtype == "bfloat16":
+        need("ml_dtypes")
+    case = CASE.but(layout=layout, dtype=dtype, bias=True)
+    violation = judge_forward(Callables(doubled), case).violation
+    printed = run(snippet(violation, "doubled"), doubled=doubled)
+    value, _, should = printed.partition(" should be ")
+    assert complex(value) == violation.got
+    assert complex(should) == violation.should
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_a_backward_call_is_spelled_out(which):
+    violation = judge_backward(Callables(doubled, flipped), CASE)[which].violation
+    printed = run(snippet(violation, "doubled"), backward=flipped)
+    assert printed == f"{violation.got} should be {violation.should}"
+
+
+def test_a_shape_and_a_dtype_are_shown():
+    def narrow(x, w, b=None, **arguments):
+        return doubled(x, w, b, **arguments).astype(np.float32)
+
+    def short(x, w, b=None, **arguments):
+        return doubled(x, w, b, **arguments)[..., 1:]
+
+    for function, shown in ((narrow, "float32 should be float64"),
+                            (short, "(2, 2, 2, 1) should be (2, 2, 2, 2)")):  # fmt: skip
+        violation = judge_forward(Callables(function), CASE).violation
+        assert run(snippet(violation, "f"), f=function) == shown
+
+
+def test_not_a_number_and_empty_arrays_are_written():
+    case = CASE.but(data="nan", at=(1,))
+    assert "from numpy import inf, nan" in snippet(Violation("CV160", case), "f").splitlines()
+    assert "x = np.zeros((0, 2, 3, 4))" in snippet(Violation("CV171", CASE.but(batch=0)), "f")
+
+
+def test_what_one_call_does_not_show_has_no_lines():
+    assert snippet(Violation("CV153", CASE), "f") == ""
+    wide = CASE.but(layer=toeplitz.Conv((1, 9, 9), (1, 1, 1, 1)))
+    assert snippet(Violation("CV101", wide), "f") == ""
