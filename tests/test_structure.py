@@ -16,10 +16,11 @@ BOTTOM = {"toeplitz.arguments", "toeplitz.axis", "toeplitz.geometry", "toeplitz.
 TOP = {
     f"toeplitz.{name}"
     for name in (
-        "__main__", "cli", "demo", "explaining", "export", "judging", "options", "picture"
+        "__main__", "calling", "cli", "demo", "explaining", "export", "judging", "options",
+        "picture",
     )
 }  # fmt: skip
-KNOWS_VERIFY = {f"toeplitz.{name}" for name in ("__main__", "cli", "demo", "judging")}
+KNOWS_VERIFY = {f"toeplitz.{name}" for name in ("__main__", "calling", "cli", "demo", "judging")}
 PUBLIC = {*toeplitz.__all__, "__version__"}
 
 

@@ -12,11 +12,12 @@ import click
 import numpy as np
 
 import toeplitz
+from toeplitz.calling import judge
 from toeplitz.conv import Conv
 from toeplitz.conv_transpose import ConvTranspose
 from toeplitz.cost import LAYOUTS
 from toeplitz.export import SUFFIXES, replacing, write
-from toeplitz.judging import explain_command, judge, verify_command
+from toeplitz.judging import explain_command, verify_command
 from toeplitz.memory import readable
 from toeplitz.options import (
     geometry_options,

@@ -1,39 +1,20 @@
 """The commands `toeplitz verify` and `toeplitz explain`: the judge on the command line."""
 
-import contextlib
-import importlib
 import importlib.util
 import math
 import shlex
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 
+from toeplitz.calling import PROTOCOLS, TIMEOUT, judge, progress, scratch, suspect
+
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32", "int64",
           "complex64", "complex128")  # fmt: skip
 ALGORITHMS = ("auto", "direct", "fft", "winograd", "tf32")
-TIMEOUT = 10.0
+OF_TARGETS = ("adapter", "in_process")  # options that programs have no use for
 CAMPAIGN = ("seed", "max_examples", "time", "dtypes", "supports", "algorithm", "json", "op")
-
-
-def judge(module: str) -> ModuleType:
-    """A module of the package verify, which must be the one that lies beside toeplitz."""
-    ours = Path(__file__).resolve().parent.parent / "verify" / "__init__.py"
-    found = importlib.util.find_spec("verify")
-    if found is None:
-        raise ImportError("the package 'verify' is missing beside toeplitz: install both again")
-    origin = found.origin or next(iter(found.submodule_search_locations or ()), "?")
-    if Path(origin).resolve() != ours:
-        raise ImportError(
-            f"'verify' is shadowed by {origin}: rename it, or keep its folder off the path "
-            f"(python -P -m toeplitz keeps the current one off)"
-        )
-    return importlib.import_module(module)
 
 
 def seconds(context: click.Context, option: click.Parameter, value: float | None) -> Any:
@@ -73,9 +54,15 @@ def claims(context: click.Context, option: click.Parameter, entries: tuple[str, 
 
 
 @click.command("verify")
-@click.argument("target")
+@click.argument("target", required=False)
+@click.option("--exec", "command", help="judge a program instead: its command, as ./my_conv")
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    help="how the program is asked; else stdio: it is kept and answers one request after another",
+)
 @click.option("--op", help="conv2d, conv_transpose1d, padded_conv2d, linear …; else conv2d")
-@click.option("--backward", metavar="TARGET", help="its gradients; else those of the adapter")
+@click.option("--backward", metavar="TARGET", help="its gradients; with --exec a command")
 @click.option("--adapter", help="torch, onnxruntime, scipy.signal, numpy or module:callable")
 @click.option("--seed", type=click.IntRange(0), help="of what is drawn; else 0")
 @click.option("--max-examples", type=click.IntRange(1), help="cases of the first phase; else 500")
@@ -108,11 +95,14 @@ def claims(context: click.Context, option: click.Parameter, entries: tuple[str, 
 )
 @click.option("--replay", metavar="ID", help="run a failure that was kept again, and no other")
 @click.option("--in-process", is_flag=True, help="without a worker: a crash ends the run")
-def verify_command(target: str, replay: str | None, **options: Any) -> int:
+def verify_command(
+    target: str | None, command: str | None, replay: str | None, **options: Any
+) -> int:
     """Judge an implementation of a convolution, and name its mistake.
 
     TARGET is module:callable or file.py:callable, called as f(x, w, b=None, stride=1, padding=0,
-    dilation=1, groups=1) with numpy arrays. The exit status is 0 if nothing is found and 1 if
+    dilation=1, groups=1) with numpy arrays; or give a program of any language with --exec, which
+    is asked as docs/programs.md says. The exit status is 0 if nothing is found and 1 if
     something is.
 
     \b
@@ -123,22 +113,27 @@ def verify_command(target: str, replay: str | None, **options: Any) -> int:
       toeplitz verify torch.nn.functional:conv2d
       toeplitz verify scipy.signal:correlate2d
       toeplitz verify onnxruntime:Conv --dtype float32 --json -
+      toeplitz verify --exec ./my_conv --backward ./my_conv
     """
+    name = _judged(target, command, options)
     if replay is not None:
-        return _replay(target, replay, options)
+        return _replay(name, command is not None, replay, options)
     given = {name: value for name, value in options.items() if value not in (None, ())}
     ops, campaign, store = (judge(f"verify.{name}") for name in ("ops", "campaign", "store"))
     op = ops.named(given.get("op", "conv2d"))
     dtypes = given.get("dtypes", ("float64", "float32"))
     _installed(dtypes)
     file = _writable(given.get("json"))
-    kept = {"target": target, "op": op.name, "algorithm": given.get("algorithm", "auto")}
-    kept |= {name: given.get(name) for name in ("backward", "adapter")}
-    with scratch(), progress(target) as tell, suspect(kept, given, tell) as watched:
+    kept = {"target": name, "op": op.name, "algorithm": given.get("algorithm", "auto")}
+    kept |= {option: given.get(option) for option in ("backward", "adapter")}
+    if command is not None:
+        kept["protocol"] = given.get("protocol", PROTOCOLS[0])
+    with scratch(), progress(name) as tell, suspect(kept, given, tell) as watched:
 
         def keep(violation: Any) -> str:
             id = store.save(violation.case, kept | {"timeout": watched.limit}, violation.code)
-            return f"toeplitz verify {shlex.quote(target)} --replay {id}"
+            program = "--exec " if command is not None else ""
+            return f"toeplitz verify {program}{shlex.quote(name)} --replay {id}"
 
         try:
             report = campaign.run(
@@ -153,29 +148,45 @@ def verify_command(target: str, replay: str | None, **options: Any) -> int:
                 replay=keep,
             )
         except RuntimeError as error:
-            raise ValueError(f"{target} could not be judged: {error}") from error
+            raise ValueError(f"{name} could not be judged: {error}") from error
     if not report.cases:
-        raise ValueError(f"{target} was not judged: {_nothing(report)}")
+        raise ValueError(f"{name} was not judged: {_nothing(report)}")
     if file is not None:
         file.write_text(report.to_json() + "\n", encoding="utf-8")
     click.echo(report.to_json() if given.get("json") == "-" else str(report))
     return 0 if report.ok else 1
 
 
+def _judged(target: str | None, command: str | None, options: dict[str, Any]) -> str:
+    """The target or the command: what the options must go with."""
+    if (target is None) == (command is None):
+        got = "got neither" if target is None else "got both"
+        raise click.UsageError(f"give a TARGET, or a program with --exec: {got}")
+    if command is None and options["protocol"] is not None:
+        raise click.UsageError("--protocol goes with --exec only")
+    for name in OF_TARGETS if command is not None else ():
+        if options[name]:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with --exec")
+    return str(target if command is None else command)
+
+
 def _nothing(report: Any) -> str:
     """Why a run had no case."""
     if report.unsupported:
-        return f"all {report.unsupported} calls raised NotImplementedError"
+        return f"it supports none of {report.unsupported} calls"
     return "what it supports leaves no case, or --time is too short"
 
 
-def _replay(target: str, id: str, options: dict[str, Any]) -> int:
+def _replay(target: str, program: bool, id: str, options: dict[str, Any]) -> int:
     """Run a failure again that was kept."""
     for name in CAMPAIGN:
         if options[name] not in (None, ()):
             option = "--dtype" if name == "dtypes" else f"--{name.replace('_', '-')}"
             raise click.UsageError(f"{option} does not go with --replay")
     failure = judge("verify.store").find(id)
+    if program != ("protocol" in failure.target):
+        told = "no program's: give a TARGET" if program else "a program's: give it with --exec"
+        raise ValueError(f"the failure {id} is {told}")
     kept = {**failure.target, "target": target}
     given = {name: value for name, value in options.items() if value not in (None, ())}
     if not given.get("in_process"):
@@ -195,56 +206,6 @@ def _replay(target: str, id: str, options: dict[str, Any]) -> int:
         return 0
     click.echo(f"{target} still fails\n\n{finding(violation, watched.name)}")
     return 1
-
-
-@contextlib.contextmanager
-def suspect(
-    kept: dict[str, Any], given: dict[str, Any], tell: Callable[[int], None]
-) -> Iterator[Any]:
-    """What a target names, to be called in a worker, or here if so given."""
-    watched = judge("verify.watching").Watched
-    names = (kept["target"], kept["backward"], kept["adapter"], kept["op"])
-    if given.get("in_process"):
-        if "timeout" in given:
-            raise click.UsageError("--timeout does not go with --in-process")
-        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no report
-            yield watched(judge("verify.targets").load(*names), tell)
-        return
-    limit = given.get("timeout", TIMEOUT)
-    isolated = judge("verify.isolation").Isolated
-
-    def start(limit: float) -> Any:
-        return isolated(*names, limit=limit)
-
-    with contextlib.closing(watched(start(limit), tell, limit, start)) as called:
-        yield called
-
-
-@contextlib.contextmanager
-def progress(target: str) -> Iterator[Callable[[int], None]]:
-    """Tells the cases so far on the terminal; nothing where stderr is none."""
-    if not sys.stderr.isatty():
-        yield lambda cases: None
-        return
-    from rich.console import Console
-    from rich.markup import escape
-
-    with Console(stderr=True).status(escape(target)) as status:
-        yield lambda cases: status.update(f"{escape(target)}: {cases} cases")
-
-
-@contextlib.contextmanager
-def scratch() -> Iterator[None]:
-    """Hypothesis keeps its notes in a folder that goes away, not in the user's current one."""
-    from hypothesis.configuration import set_hypothesis_home_dir, storage_directory
-
-    before = storage_directory(intent_to_write=False).home_directory
-    with tempfile.TemporaryDirectory(prefix="toeplitz") as folder:
-        set_hypothesis_home_dir(folder)
-        try:
-            yield
-        finally:
-            set_hypothesis_home_dir(before)
 
 
 def _installed(dtypes: tuple[str, ...]) -> None:

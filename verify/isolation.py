@@ -10,7 +10,6 @@ import json
 import os
 import pickle
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any, Self
 from verify import targets
 from verify.case import Case
 from verify.ops import Op, named
+from verify.process import LOOK, TAIL, end_of, exited, kill, last_line
 from verify.suspect import Outcome
 from verify.worker import SIZE
 
@@ -31,9 +31,7 @@ BOOT = (
     "import json, sys; setup = json.loads(sys.argv[1]); sys.path[:] = setup['boot']; "
     "from verify.worker import serve; serve(setup)"
 )
-LOOK = 0.1  # seconds between looks whether a silent worker still lives
 GRACE = 5  # seconds after the limit when a worker whose judge is gone ends by itself
-TAIL = 2000  # bytes of output that are kept
 
 
 class Isolated:
@@ -211,19 +209,12 @@ class _Worker:
             elif time.monotonic() >= deadline:
                 raise self._hung(limit)
             else:  # a process that it left behind may hold its end of the socket open
-                gone = self._exited()
+                gone = exited(self.process)
 
     def _read_output(self) -> bytes:
         part = os.read(self._output, 1 << 16)
         self._tail = (self._tail + part)[-TAIL:]
         return part
-
-    def _exited(self) -> bool:
-        """Whether the worker has ended; its number stays taken until its group is killed."""
-        if not hasattr(os, "waitid"):  # macOS before Python 3.13
-            return self.process.poll() is not None
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self.process.pid, options) is not None
 
     def _hung(self, limit: float) -> _Lost:
         self.close()
@@ -231,39 +222,22 @@ class _Worker:
 
     def _died(self) -> _Lost:
         until = time.monotonic() + 1
-        while not (exited := self._exited()) and time.monotonic() < until:
+        while not (over := exited(self.process)) and time.monotonic() < until:
             time.sleep(0.002)
-        _kill(self.process)
+        kill(self.process)
         with suppress(OSError):  # BlockingIOError: it is empty
             while self._read_output():
                 pass
         self.close()
-        message = _end_of(self.process.returncode) if exited else "closed the socket of its judge"
-        lines = self._tail.decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        shown = "".join(c if c.isprintable() else " " for c in last)[:120]
+        message = end_of(self.process.returncode) if over else "closed the socket of its judge"
+        shown = last_line(self._tail)
         return _Lost(Outcome("crash", message=f"{message}: {shown}" if shown else message))
-
-
-def _end_of(status: int) -> str:
-    if status >= 0:
-        return f"exited with status {status}"
-    names = {s.value: s.name for s in signal.Signals}
-    return f"killed by signal {names.get(-status, -status)}"
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a worker and the processes that it started, and wait for it."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):  # macOS: the group has only the dead
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _end(process: subprocess.Popen[bytes], ours: socket.socket, owner: int) -> None:
     if os.getpid() != owner:  # a fork of the judge ends: the worker is not its own
         return
-    _kill(process)
+    kill(process)
     ours.close()
     if process.stdout is not None:
         process.stdout.close()

@@ -123,9 +123,8 @@ class Report:
             f"  {'arithmetic':<{WIDTH}}{self._rounds()}",
         ]
         if self.unsupported:
-            lines.append(
-                f"  {'not covered':<{WIDTH}}{self.unsupported} calls raised NotImplementedError"
-            )
+            told = f"{self.unsupported} calls that it does not support"
+            lines.append(f"  {'not covered':<{WIDTH}}{told}")
         if self.without:
             names = ", ".join(self.without)
             lines.append(f"  {'not covered':<{WIDTH}}f takes no argument {names}")

@@ -42,6 +42,8 @@ def snippet(violation: Violation, name: str) -> str:
         role, results, name = "backward", "grad_x, grad_w, grad_b", "backward"
     arrays, arguments = inputs(role, case, {})
     given = {key: value for key, value in arrays.items() if value is not None}
+    if not name.replace(".", "_").isidentifier():  # a program's command
+        return ""
     if violation.code not in ONE_CALL or any(array.size > SHOWN for array in given.values()):
         return ""
     lines = ["import numpy as np"]

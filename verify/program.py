@@ -1,0 +1,119 @@
+"""A program of any language as a suspect: what it is asked, how it is started and ended."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from verify import files
+from verify.case import Case
+from verify.pipes import Running
+from verify.suspect import Outcome
+from verify.wire import Answer, largest, request
+
+PROTOCOLS = ("stdio", "once", "files")
+
+
+class Program:
+    """An external program, called by a protocol: a Suspect.
+
+    command: the program and its arguments, written as for a shell. backward: the same for the
+    backward pass, or None. protocol: "stdio" (it is kept, and answers one request after the
+    other), "once" (it is started for each request, and ends after its answer) or "files" (it is
+    started for each request with the names of files). limit: seconds that a call may take, the
+    start of the program with it.
+
+    The program runs in the current folder, where nothing else is written.
+
+    Errors: ValueError for a command that cannot be started; OSError without POSIX.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        backward: str | None = None,
+        protocol: str = "stdio",
+        limit: float = 10.0,
+    ) -> None:
+        if not hasattr(os, "killpg"):
+            raise OSError("an external program needs POSIX: call it from Python instead")
+        if protocol not in PROTOCOLS:
+            raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}: got {protocol!r}")
+        self._words = {"forward": _words(command)}
+        if backward is not None:
+            self._words["backward"] = _words(backward)
+        self._protocol, self._limit = protocol, limit
+        self._running: dict[tuple[str, ...], Running] = {}
+        self.name, self.has_backward = command, backward is not None
+        if protocol == "stdio":
+            words = self._words["forward"]
+            try:
+                self._running[words] = Running(words)
+            except OSError as error:
+                raise ValueError(f"{words[0]} cannot be started: {error.strerror}") from None
+
+    def parameters(self) -> frozenset[str] | None:
+        return None
+
+    def forward(self, case: Case, **changes: Any) -> Outcome:
+        return self._call("forward", case, changes)
+
+    def backward(self, case: Case, **changes: Any) -> Outcome:
+        if not self.has_backward:
+            return Outcome("unsupported", message="no backward pass was given")
+        return self._call("backward", case, changes)
+
+    def close(self) -> None:
+        """End the program; a later call starts it again."""
+        while self._running:
+            self._running.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, role: str, case: Case, changes: dict[str, Any]) -> Outcome:
+        words = self._words[role]
+        if self._protocol == "files":
+            return _started(lambda: files.ask(words, role, case, changes, self._limit))
+        asked, most = request(role, case, changes), largest(role, case)
+
+        def ask() -> Outcome:
+            while True:
+                running = self._running.pop(words, None) or Running(words, self._protocol == "once")
+                outcome = running.ask(asked, Answer(role, most), self._limit)
+                if running.alive:
+                    self._running[words] = running
+                if outcome is not None:  # else it ended after an answer, as it may: start it anew
+                    return outcome
+
+        return _started(ask)
+
+
+def _started(ask: Callable[[], Outcome]) -> Outcome:
+    """What becomes of a call that may start the program, which may be impossible by now."""
+    try:
+        return ask()
+    except OSError as error:
+        return Outcome("crash", message=f"cannot be started: {error.strerror or error}")
+
+
+def _words(command: str) -> tuple[str, ...]:
+    """The program and its arguments."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"the command {command!r} cannot be read: {error}") from None
+    if not words:
+        raise ValueError(f"a command is a program and its arguments: got {command!r}")
+    program = words[0]
+    if shutil.which(program) is None:
+        there = Path(program).is_file()
+        if there and os.path.dirname(program):
+            raise ValueError(f"{program} cannot be run: chmod +x {program}")
+        raise ValueError(f"there is no program {program}" + f": write ./{program}" * there)
+    return tuple(words)
