@@ -10,7 +10,7 @@ from verify.process import LOOK, Process, exited, last_line
 from verify.suspect import Outcome
 from verify.wire import BEGIN, Answer, Wrong, shown
 
-FLUSHED = 0.2  # seconds in which a program whose stdin was closed may show what it held back
+FLUSHED = 0.5  # seconds in which a program whose stdin was closed may show what it held back
 
 
 class Running:

@@ -44,7 +44,7 @@ class Program:
         self._words = {"forward": _words(command)}
         if backward is not None:
             self._words["backward"] = _words(backward)
-        self._protocol, self._limit = protocol, limit
+        self._protocol, self.limit = protocol, limit
         self._running: dict[tuple[str, ...], Running] = {}
         self.name, self.has_backward = command, backward is not None
         if protocol == "stdio":
@@ -79,13 +79,13 @@ class Program:
     def _call(self, role: str, case: Case, changes: dict[str, Any]) -> Outcome:
         words = self._words[role]
         if self._protocol == "files":
-            return _started(lambda: files.ask(words, role, case, changes, self._limit))
+            return _started(lambda: files.ask(words, role, case, changes, self.limit))
         asked, most = request(role, case, changes), largest(role, case)
 
         def ask() -> Outcome:
             while True:
                 running = self._running.pop(words, None) or Running(words, self._protocol == "once")
-                outcome = running.ask(asked, Answer(role, most), self._limit)
+                outcome = running.ask(asked, Answer(role, most), self.limit)
                 if running.alive:
                     self._running[words] = running
                 if outcome is not None:  # else it ended after an answer, as it may: start it anew
