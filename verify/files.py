@@ -25,14 +25,15 @@ def ask(
 ) -> Outcome:
     """What becomes of a call: the program gets the names of the request and of its answers.
 
-    Errors: OSError where it cannot be started.
+    Errors: NotStarted; OSError where the request cannot be written.
     """
     if case.padding is not None or case.dtype == "bfloat16":
         told = "padding by name" if case.padding else "bfloat16"
         return Outcome("unsupported", message=f"a request in a file has no {told}")
-    with TemporaryDirectory(prefix="toeplitz") as folder:
+    with TemporaryDirectory(prefix="toeplitz", ignore_cleanup_errors=True) as folder:
         asked = Path(folder, "request.npz")
-        np.savez(asked, **entries(role, case, changes))
+        given = entries(role, case, changes)
+        np.savez(asked, **given)
         names = ["answer"] if role == "forward" else list(ANSWERS[role])
         answers = [Path(folder, f"{name}.npy") for name in names]
         process = Process(
@@ -45,19 +46,20 @@ def ask(
         if outcome is not None:
             return outcome
         try:
-            arrays = [read(path, largest(role, case)) for path in answers]
+            most = largest(case, sum(array.nbytes for array in given.values()))
+            arrays = [read(path, most) for path in answers]
         except Wrong as wrong:
             return Outcome("wrong type", message=str(wrong))
     return Outcome("value", arrays[0] if role == "forward" else tuple(arrays))
 
 
 def entries(role: str, case: Case, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What a request holds: the arrays that are given, and the arguments as int64 arrays."""
+    """What a request holds: the arrays that are given, and the arguments as arrays of numbers."""
     arrays, _ = inputs(role, case, changes)
     given = {name: np.ascontiguousarray(a) for name, a in arrays.items() if a is not None}
     for name, value in arguments(role, case, changes).items():
         value = MODES.index(value) if name == "padding_mode" else value
-        given[name] = np.array(numbers(value), np.int64)
+        given[name] = np.array(numbers(value))
     return given
 
 

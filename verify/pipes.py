@@ -18,7 +18,7 @@ class Running:
 
     once: whether it gets one request, then the end of its stdin, and must end after its answer.
 
-    Errors: OSError where it cannot be started.
+    Errors: NotStarted.
     """
 
     def __init__(self, words: Sequence[str], once: bool = False) -> None:
@@ -102,7 +102,10 @@ class Running:
     def _over(self, answer: Answer, deadline: float) -> bool:
         """Wait for the end of a program that has answered; False if the time is over before."""
         while not exited(self._process.popen):
-            answer.feed(self._look(min(0.01, deadline - time.monotonic())) or b"")
+            out = self._look(min(0.01, deadline - time.monotonic()))
+            answer.feed(out or b"")
+            if out == b"":  # at its end it is always ready
+                time.sleep(0.001)
             if time.monotonic() >= deadline:
                 return False
         while out := self._read():

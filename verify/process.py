@@ -13,18 +13,25 @@ LOOK = 0.1  # seconds between looks whether a silent process still lives
 TAIL = 2000  # bytes of output that are kept
 
 
+class NotStarted(Exception):
+    """A program that cannot be started: why."""
+
+
 class Process:
     """A program in a process group of its own, which ends with it; its stderr is emptied here.
 
     pipes: stdin and stdout, as for Popen.
 
-    Errors: OSError where it cannot be started.
+    Errors: NotStarted.
     """
 
     def __init__(self, words: Sequence[str], **pipes: Any) -> None:
-        self.popen = subprocess.Popen(
-            words, stderr=subprocess.PIPE, bufsize=0, start_new_session=True, **pipes
-        )
+        try:
+            self.popen = subprocess.Popen(
+                words, stderr=subprocess.PIPE, bufsize=0, start_new_session=True, **pipes
+            )
+        except OSError as error:
+            raise NotStarted(f"cannot be started: {error.strerror}") from None
         _without_core(self.popen.pid)
         assert self.popen.stderr is not None
         self.stderr = self.popen.stderr.fileno()

@@ -3,13 +3,13 @@
 import os
 import shlex
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 from verify import files
 from verify.case import Case
 from verify.pipes import Running
+from verify.process import NotStarted
 from verify.suspect import Outcome
 from verify.wire import Answer, largest, request
 
@@ -51,8 +51,8 @@ class Program:
             words = self._words["forward"]
             try:
                 self._running[words] = Running(words)
-            except OSError as error:
-                raise ValueError(f"{words[0]} cannot be started: {error.strerror}") from None
+            except NotStarted as error:
+                raise ValueError(f"{words[0]} {error}") from None
 
     def parameters(self) -> frozenset[str] | None:
         return None
@@ -78,28 +78,22 @@ class Program:
 
     def _call(self, role: str, case: Case, changes: dict[str, Any]) -> Outcome:
         words = self._words[role]
-        if self._protocol == "files":
-            return _started(lambda: files.ask(words, role, case, changes, self.limit))
-        asked, most = request(role, case, changes), largest(role, case)
+        try:
+            if self._protocol == "files":
+                return files.ask(words, role, case, changes, self.limit)
+            return self._asked(words, role, case, request(role, case, changes))
+        except NotStarted as error:  # although it was there before
+            return Outcome("crash", message=str(error))
 
-        def ask() -> Outcome:
-            while True:
-                running = self._running.pop(words, None) or Running(words, self._protocol == "once")
-                outcome = running.ask(asked, Answer(role, most), self.limit)
-                if running.alive:
-                    self._running[words] = running
-                if outcome is not None:  # else it ended after an answer, as it may: start it anew
-                    return outcome
-
-        return _started(ask)
-
-
-def _started(ask: Callable[[], Outcome]) -> Outcome:
-    """What becomes of a call that may start the program, which may be impossible by now."""
-    try:
-        return ask()
-    except OSError as error:
-        return Outcome("crash", message=f"cannot be started: {error.strerror or error}")
+    def _asked(self, words: tuple[str, ...], role: str, case: Case, asked: bytes) -> Outcome:
+        most = largest(case, len(asked))
+        while True:
+            running = self._running.pop(words, None) or Running(words, self._protocol == "once")
+            outcome = running.ask(asked, Answer(role, most), self.limit)
+            if running.alive:
+                self._running[words] = running
+            if outcome is not None:  # else it ended after an answer, as it may: start it anew
+                return outcome
 
 
 def _words(command: str) -> tuple[str, ...]:

@@ -49,9 +49,9 @@ def request(role: str, case: Case, changes: Mapping[str, Any]) -> bytes:
 
 
 def written(role: str, case: Case, changes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The arguments of a call: all of them, numbers with a comma between, or a name."""
+    """The arguments of a call as words: numbers with a comma between, or a name."""
     for name, value in arguments(role, case, changes).items():
-        yield name, value if isinstance(value, str) else ",".join(map(str, numbers(value)))
+        yield name, value if isinstance(value, str) else ",".join(map(repr, numbers(value)))
 
 
 def arguments(role: str, case: Case, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,18 +60,15 @@ def arguments(role: str, case: Case, changes: Mapping[str, Any]) -> dict[str, An
     return given | {name: v for name, v in changes.items() if name not in ROLES[role]}
 
 
-def numbers(value: Any) -> list[int]:
-    """The numbers of an argument in order, those of pairs too."""
-    return [int(number) for number in np.ravel(value)]
+def numbers(value: Any) -> list[Any]:
+    """The numbers of an argument in order, those of pairs too; true is 1."""
+    flat: list[Any] = np.ravel(value).tolist()
+    return [int(number) if isinstance(number, bool) else number for number in flat]
 
 
-def largest(role: str, case: Case) -> int:
-    """The bytes that an answer may have."""
-    layer = case.layer
-    shapes: list[tuple[int, ...]] = [(case.batch, *layer.output_shape)]
-    if role == "backward":
-        shapes = [(case.batch, *layer.input_shape), layer.weight_shape, layer.output_shape[:1]]
-    return max(LARGEST, 16 * sum(map(prod, shapes)))  # complex128 has 16 bytes
+def largest(case: Case, given: int) -> int:
+    """The bytes that an answer to a request of `given` bytes may have: more than the right one."""
+    return max(LARGEST, 16 * (prod((case.batch, *case.layer.output_shape)) + given))
 
 
 class Answer:
