@@ -813,6 +813,25 @@ def test_a_program_that_does_nothing_yet_is_not_judged(run, bad):
     assert re.fullmatch(told, err)
 
 
+def test_another_op_than_the_examples_is_told_by_it(run, built):
+    program = built("conv2d")
+    options = ("--op", "linear", "--max-examples", "3", "--time", "1")
+    status, out = verified(run, program, *options)
+    assert (status, out.partition("\n")[0]) == (1, f"CV190 {program} crashes")
+    told = "exited with status 1 before its answer: this is no request for conv2d"
+    assert f"\n  seen        {told}\n" in out
+
+
+def test_a_program_on_the_path_is_called_one(run):
+    options = ("--op", "linear", "--max-examples", "3", "--time", "1")
+    status, out = verified(run, "yes", *options)
+    assert (status, out.partition("\n")[0]) == (
+        1, "CV104 the program yes does not return an array",
+    )  # fmt: skip
+    assert f"\n  seen        wrote 'y' {SAID}\n" in out
+    assert "import numpy" not in out
+
+
 USAGE = {
     (): "give a TARGET, or a program with --exec: got neither",
     ("a:b", "--exec", "true"): "give a TARGET, or a program with --exec: got both",

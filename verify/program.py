@@ -25,7 +25,7 @@ class Program:
     started for each request with the names of files). limit: seconds that a call may take, the
     start of the program with it.
 
-    The program runs in the current folder, where nothing else is written.
+    The program runs in the current folder; what is written for it is in a temporary one.
 
     Errors: ValueError for a command that cannot be started; OSError without POSIX.
     """
@@ -46,7 +46,9 @@ class Program:
             self._words["backward"] = _words(backward)
         self._protocol, self.limit = protocol, limit
         self._running: dict[tuple[str, ...], Running] = {}
-        self.name, self.has_backward = command, backward is not None
+        # A lone word would look like a Python function in a report.
+        self.name = f"the program {command}" if command.isidentifier() else command
+        self.has_backward = backward is not None
         if protocol == "stdio":
             words = self._words["forward"]
             try:
