@@ -26,4 +26,25 @@ _RIGHT = ("right", "right_fast", "right_backward")
 BROKEN = [entry for name in _BROKEN for entry in import_module(f"corpus.{name}").BROKEN]
 RIGHT = [entry for name in _RIGHT for entry in import_module(f"corpus.{name}").RIGHT]
 
-__all__ = ["BROKEN", "RIGHT"]
+# Pools, norms, folds and pads: entries of another kind, told in layers.py.
+_BROKEN_LAYERS = (
+    "broken_max_pools",
+    "broken_max_indices",
+    "broken_max_gradients",
+    "broken_avg_pools",
+    "broken_avg_gradients",
+    "broken_adaptive",
+    "broken_global",
+    "broken_unfolds",
+    "broken_folds",
+    "broken_pads",
+    "broken_norms",
+    "broken_running",
+    "broken_norm_gradients",
+)
+_RIGHT_LAYERS = ("right_pools", "right_layers")
+
+BROKEN_LAYERS = [e for name in _BROKEN_LAYERS for e in import_module(f"corpus.{name}").BROKEN]
+RIGHT_LAYERS = [e for name in _RIGHT_LAYERS for e in import_module(f"corpus.{name}").RIGHT]
+
+__all__ = ["BROKEN", "BROKEN_LAYERS", "RIGHT", "RIGHT_LAYERS"]
