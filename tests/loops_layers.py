@@ -57,8 +57,11 @@ def winner(row, seen):
 
 def max_pool(x, out, places):
     """y and the flat position of each maximum."""
-    best = [[winner(row, seen) for seen in places] for row in rows(x)]
-    values = [[row[i] for i in line] for row, line in zip(rows(x), best, strict=True)]
+    values, best = [], []
+    for row in rows(x):
+        for seen in places:
+            best.append(winner(row, seen))
+            values.append(row[best[-1]])
     shape = (*x.shape[:2], *out)
     return objects(values, shape), objects(best, shape)
 
@@ -100,14 +103,11 @@ def avg_pool_grad(g, x, places, by):
 
 
 def objects(values, shape):
+    """A flat list as an object array."""
     y = zeros(math.prod(shape))
-    for i, v in enumerate(itertools.chain(*values) if values and shape_of(values) else values):
+    for i, v in enumerate(values):
         y[i] = v
     return y.reshape(shape)
-
-
-def shape_of(values):
-    return isinstance(values[0], list)
 
 
 # Unfold and fold
@@ -194,7 +194,7 @@ def batch_norm(x, mean, var, weight, bias, training, momentum, eps):
         scale = 1 if weight is None else Fraction(exact(weight)[c])
         shift = 0 if bias is None else Fraction(exact(bias)[c])
         s = root(v + Fraction(eps))
-        y[:, c] = exact_array([(Fraction(u) - m) / s * scale + shift for u in values], x[:, c])
+        y[:, c] = objects([(Fraction(u) - m) / s * scale + shift for u in values], x[:, c].shape)
         if training and means is not None:
             keep, new = 1 - Fraction(momentum), Fraction(momentum)
             means[c] = keep * Fraction(means[c]) + new * m
@@ -220,9 +220,5 @@ def batch_norm_grad(g, x, weight, eps):
             for j in range(n):  # d y[j] / d x[i]
                 total += errors[j] * (((i == j) - Fraction(1, n)) - d[j] * d[i] / (n * s * s))
             column.append(total * Fraction(weights[c]) / s)
-        grad[:, c] = exact_array(column, x[:, c])
+        grad[:, c] = objects(column, x[:, c].shape)
     return grad, grad_weight, grad_bias
-
-
-def exact_array(values, like):
-    return objects(values, like.shape)

@@ -66,6 +66,11 @@ def test_there_are_enough_layers_of_each_kind():
     assert min(forward["global_avg_pool"], forward["global_max_pool"]) >= 3
     assert len(entries) >= 100
     assert len(corpus.RIGHT_LAYERS) >= 40
+    right, broken = (
+        {(kind(entry.op), entry.backward is None) for entry in many}
+        for many in (corpus.RIGHT_LAYERS, entries)
+    )
+    assert right == broken
     assert {entry.op for entry in corpus.RIGHT_LAYERS} >= {entry.op for entry in entries}
     every = [*entries, *corpus.BROKEN, *corpus.RIGHT, *corpus.RIGHT_LAYERS]
     assert len({entry.name for entry in every}) == len(every)

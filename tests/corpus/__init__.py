@@ -42,7 +42,7 @@ _BROKEN_LAYERS = (
     "broken_running",
     "broken_norm_gradients",
 )
-_RIGHT_LAYERS = ("right_pools", "right_layers")
+_RIGHT_LAYERS = ("right_pools", "right_averages", "right_layers")
 
 BROKEN_LAYERS = [e for name in _BROKEN_LAYERS for e in import_module(f"corpus.{name}").BROKEN]
 RIGHT_LAYERS = [e for name in _RIGHT_LAYERS for e in import_module(f"corpus.{name}").RIGHT]

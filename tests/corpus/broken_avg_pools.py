@@ -202,7 +202,7 @@ def averages_on_its_side(
     divisor_override=None,
 ):  # fmt: skip
     a = read_pool(x, kernel_size, stride, padding, 1, ceil_mode)
-    a = sized(a._replace(kernel=a.kernel[::-1]), ceil_mode)
+    a = sized(a._replace(kernel=a.kernel[::-1]), ceil_mode, least=0)
     return divided(x, a, counts(cells(a), count_include_pad, divisor_override))
 
 

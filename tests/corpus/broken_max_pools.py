@@ -81,7 +81,7 @@ def strides_by_one(x, kernel_size, stride=1, padding=0, dilation=1, ceil_mode=Fa
     lambda c: max(c.dilation) > 1 and c.several,
     case((1, 1, 4), dilation=(2,), kernel_size=(2,)),
 )
-def ignores_dilation(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+def pools_undilated(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     a = read_pool(x, kernel_size, stride, padding, 1, ceil_mode)
     return shaped(gathered(x, cells(a), lowest(x.dtype)).max(-1), a)
 
@@ -189,7 +189,7 @@ def strides_by_the_height(x, kernel_size, stride=None, padding=0, dilation=1, ce
 )
 def window_lies_on_its_side(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     a = read_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
-    a = sized(a._replace(kernel=a.kernel[::-1]), ceil_mode)
+    a = sized(a._replace(kernel=a.kernel[::-1]), ceil_mode, least=0)
     return shaped(gathered(x, cells(a), lowest(x.dtype)).max(-1), a)
 
 
@@ -216,7 +216,7 @@ def pads_in_front_only(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
 )
 def pads_from_the_last_axis(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     a = read_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
-    a = sized(a._replace(padding=a.padding[::-1]), ceil_mode)
+    a = sized(a._replace(padding=a.padding[::-1]), ceil_mode, least=0)
     return shaped(gathered(x, cells(a), lowest(x.dtype)).max(-1), a)
 
 

@@ -26,11 +26,11 @@ def counted(n, k, s, p, d, ceil_mode):
     return m - 1 if ceil_mode and (m - 1) * s >= n + p else m
 
 
-def sized(a, ceil_mode=False, count=counted):
+def sized(a, ceil_mode=False, count=counted, least=1):
     """With the number of windows."""
     axes = zip(a.sizes, a.kernel, a.stride, a.padding, a.dilation, strict=True)
-    out = tuple(count(*axis, ceil_mode) for axis in axes)
-    if min(out) < 1:
+    out = tuple(max(0, count(*axis, ceil_mode)) for axis in axes)
+    if min(out) < least:
         raise ValueError(f"the window does not fit into the input: output sizes {out}")
     return a._replace(out=out)
 
