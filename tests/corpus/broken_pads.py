@@ -112,7 +112,7 @@ def fills_with_zeros(x, pad, mode="constant", value=0.0):
     crops,
     case((1, 1, 2), pad=(-1, 0)),
 )
-def never_crops(x, pad, mode="constant", value=0.0):
+def takes_no_negative_width(x, pad, mode="constant", value=0.0):
     return right(x, [max(0, width) for width in pad], mode, value)
 
 
