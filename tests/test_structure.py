@@ -16,11 +16,13 @@ BOTTOM = {"toeplitz.arguments", "toeplitz.axis", "toeplitz.geometry", "toeplitz.
 TOP = {
     f"toeplitz.{name}"
     for name in (
-        "__main__", "calling", "cli", "demo", "explaining", "export", "judging", "options",
-        "picture",
+        "__main__", "calling", "certifying", "cli", "demo", "explaining", "export", "judging",
+        "options", "picture",
     )
 }  # fmt: skip
-KNOWS_VERIFY = {f"toeplitz.{name}" for name in ("__main__", "calling", "cli", "demo", "judging")}
+KNOWS_VERIFY = {
+    f"toeplitz.{name}" for name in ("__main__", "calling", "certifying", "cli", "demo", "judging")
+}
 PUBLIC = {*toeplitz.__all__, "__version__"}
 
 

@@ -13,6 +13,11 @@ import numpy as np
 
 import toeplitz
 from toeplitz.calling import judge
+from toeplitz.certifying import (
+    certify_command,
+    check_certificate_command,
+    prove_command,
+)
 from toeplitz.conv import Conv
 from toeplitz.conv_transpose import ConvTranspose
 from toeplitz.cost import LAYOUTS
@@ -260,6 +265,9 @@ def export(out: Path, inputs: Any, weight: Any, weights: Path | None, kernel: st
 
 group.add_command(verify_command)
 group.add_command(explain_command)
+group.add_command(certify_command)
+group.add_command(check_certificate_command)
+group.add_command(prove_command)
 
 
 @group.command()

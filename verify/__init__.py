@@ -5,11 +5,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from verify.api import assert_conforms, check, diagnose, recover
+    from verify.certificate import Certificate
+    from verify.certifying import certify
+    from verify.polynomials import prove
     from verify.report import Finding, Report
 
-__all__ = ["Finding", "Report", "assert_conforms", "check", "diagnose", "recover"]
+__all__ = [
+    "Certificate",
+    "Finding",
+    "Report",
+    "assert_conforms",
+    "certify",
+    "check",
+    "diagnose",
+    "prove",
+    "recover",
+]
 
-_HOMES = {"Finding": "verify.report", "Report": "verify.report"}
+_HOMES = {
+    "Certificate": "verify.certificate",
+    "certify": "verify.certifying",
+    "prove": "verify.polynomials",
+    "Finding": "verify.report",
+    "Report": "verify.report",
+}
 
 
 def __getattr__(name: str) -> Any:
