@@ -2,31 +2,27 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from random import Random
 from typing import Any
 
 from verify import laws
 from verify.case import HALVES, Case
+from verify.drawing import DTYPES, Drawing
 from verify.features import Coverage, wanted
 from verify.findings import GRADIENTS, VALUES, Failures, Key, Telling, key
+from verify.history import History
 from verify.judgement import Judgement, Violation, judge_backward, judge_forward
 from verify.ops import Op
 from verify.patterns import Seen
 from verify.report import Report
 from verify.rounding import ALGORITHMS
-from verify.strategies import Space, drawn_case, left_out
+from verify.strategies import Space
 from verify.suspect import Suspect, missing
 
 REMEMBERED = 120  # results that a diagnosis compares
 ENOUGH = 24  # failures after which exploring stops
-MORE = 180  # cases drawn at large for telling mistakes apart
 EVERY = 8  # the laws of several calls are asked of each so many right cases
-CHUNK = 60  # cases drawn at once
-SMALL = 0.3  # how often the smallest value is taken unasked
-
-DTYPES = ("float64", "float32")  # and a few cases in float16, unless others are asked for
 
 
 def run(
@@ -57,8 +53,9 @@ class _Campaign:
         self.space = space
         self.algorithm = algorithm
         self.seed = seed
-        self.dtypes = dtypes
+        self.history = History(suspect, space, algorithm)
         self.coverage = Coverage(wanted(space.op, space.without))
+        self.drawing = Drawing(space, seed, dtypes, self.coverage)
         self.failures: dict[Key, Failures] = {}
         self.seen: dict[int | None, list[Seen]] = {}
         self.arithmetic: Counter[str] = Counter()
@@ -70,14 +67,20 @@ class _Campaign:
         self, max_examples: int, seconds: float | None, replay: Callable[[Violation], str]
     ) -> Report:
         start = time.monotonic()
-        for case in self._drawn(max_examples):
+        for case in self.drawing.cases(max_examples):
             if seconds is not None and time.monotonic() - start > seconds:
                 break
             if sum(len(f.violations) for f in self.failures.values()) >= ENOUGH:
                 break
             self._judge(case)
         telling = Telling(
-            self.suspect, self.space, self.algorithm, self.failures, self.seen, self._further
+            self.suspect,
+            self.space,
+            self.algorithm,
+            self.failures,
+            self.seen,
+            self.drawing.further,
+            self.history,
         )
         findings = [replace(f, replay=replay(f.violation)) for f in telling.findings()]
         return Report(
@@ -92,55 +95,6 @@ class _Campaign:
             self.seed,
             time.monotonic() - start,
         )
-
-    def _drawn(self, max_examples: int) -> Iterator[Case]:
-        """Small cases, pairs of features not met yet, then data and sizes that are harder."""
-        for number, first in enumerate(range(0, max_examples, CHUNK)):
-            yield from self._draw(min(CHUNK, max_examples - first), again=number)
-        for pair in self.coverage.unmet():
-            yield from self._draw(5, wanted=pair)
-        few = max(4, max_examples // 16)
-        if not self.space.op.linear:
-            for case in self._draw(few, wanted=frozenset({"even kernel"}), again=3000):
-                yield from left_out(case, self.space)
-        if self.space.op.padded:
-            cropping = frozenset({"padding by name", "stride > kernel"})
-            yield from self._draw(3 * few, wanted=cropping, again=4000)
-        for case in self._draw(few, large=True):
-            yield case
-            if "float32" in self.dtypes:
-                yield case.but(data="long sums", dtype="float32", bias=False)
-        for case in self._draw(few):
-            if "float64" in self.dtypes:
-                yield case.but(data="long sums", dtype="float64", bias=False)
-            yield case.but(data="rounding", layout="contiguous")
-        halves = self.dtypes == DTYPES or "float16" in self.dtypes
-        for number, case in enumerate(self._draw(few, large=True, again=1) if halves else ()):
-            half = case.but(dtype="float16", bias=False, layout="contiguous", seed=number)
-            yield half.but(data="half sums")
-            yield half.but(data="half gradients")
-
-    def _further(self) -> Iterator[Case]:
-        """Cases for telling mistakes apart: integers, contiguous, of all kinds."""
-        for number in range(MORE // CHUNK):
-            kind = frozenset({"batch > 1", "bias"}) if number % 2 else frozenset()
-            for case in self._draw(CHUNK, wanted=kind, again=1000 + number):
-                yield case.but(layout="contiguous", data="integers")
-        for pair in self.coverage.double:
-            for case in self._draw(2, wanted=pair | {"batch > 1"}, again=2000):
-                yield case.but(layout="contiguous", data="integers")
-
-    def _draw(self, count: int, again: int = 0, **kind: Any) -> list[Case]:
-        # Hypothesis would draw differently from one program to the next: here a seed must repeat.
-        chance = Random(f"{self.seed} {again} {sorted(kind.get('wanted', ()))}")
-
-        def small_first(values: Sequence[Any]) -> Any:
-            return values[0] if chance.random() < SMALL else chance.choice(values)
-
-        drawn = (
-            drawn_case(small_first, self.space, dtypes=self.dtypes, **kind) for _ in range(count)
-        )
-        return [case for case in drawn if self.space.holds(case)]
 
     def _judge(self, case: Case) -> None:
         if case.data in HALVES:
@@ -218,7 +172,8 @@ class _Campaign:
             plain = judge_forward(self.suspect, case.but(layout="contiguous"), self.algorithm)
             if plain.violation and plain.violation.code == "CV150":
                 return plain.violation
-        reasons = laws.REASONS if violation.code == "CV101" else laws.REASONS[1:3]
+        several = laws.REASONS if violation.code == "CV101" else laws.REASONS[1:3]
+        reasons = (*several[:2], self.history.law, *several[2:])
         for law in reasons:
             if law is laws.layout_independent and case.layout == "contiguous":
                 continue
@@ -241,6 +196,10 @@ class _Campaign:
             found = law(self.suspect, case)
             if found and (found.code != "CV161" or self._from_padding(found.case)):
                 self._fail(found)
+        if self.right % (3 * EVERY) == 1:
+            kept = self.history.of_twins(case, wider=self.right % (6 * EVERY) == 1)
+            if kept:
+                self._fail(kept)
 
     def _from_padding(self, case: Case) -> bool:
         """Whether a NaN spreads because of the padding, not as fast algorithms spread it."""

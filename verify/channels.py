@@ -74,6 +74,7 @@ def of_channels(op: Op) -> Iterator[tuple[str, Prediction]]:
     )
     yield "first filter used for every output channel", lambda m: m.y(w=0 * m.w + m.w[:1])
     yield "batch and output channels mixed: reshaped without a transpose", _batch_mixed
+    yield "nothing but the bias", lambda m: m.y(w=0 * m.w)
     yield "all zeros", lambda m: np.zeros_like(m.case.arrays.y)
     yield "negative outputs set to zero", lambda m: m.case.arrays.y * (m.case.arrays.y.real > 0)
     yield "absolute values of the outputs", lambda m: abs(m.case.arrays.y)

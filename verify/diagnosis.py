@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,15 @@ import numpy as np
 from verify.case import Case
 from verify.gradients import gradient_suspicions
 from verify.mistakes import Mistaken, Prediction, fitted
-from verify.patterns import Seen, conditions, describe
+from verify.patterns import PAIRED, Condition, Seen, conditions, describe
 from verify.suspicions import suspicions
 
 ROUNDINGS = 64  # a name needs no exactness: means and transforms round
+ONLY = ", only where "
+THOUGH = ", though the output size is right"
+BARE = ("all zeros", "nothing but the bias")  # what such names end with needs no other values
+
+Table = dict[str, Prediction]
 
 
 @dataclass(frozen=True)
@@ -44,35 +50,86 @@ def diagnose_seen(
     """The mistakes that predict each array seen; which: the gradient, None for y.
 
     A mistake that cannot be made on a case (its layer does not exist) says nothing about a wrong
-    result there, and is excluded by a right one. It must predict one wrong result at least.
-    conditional: where none does, one that is made on some cases only is looked for.
+    result there, and is excluded by a right one. It must predict one wrong result at least that
+    is not all zeros: half of the table gives that on a small case.
+    conditional: where none does, those that are made on some cases only are looked for.
     """
     cases = sorted(seen, key=lambda one: one.right)  # failures first: they exclude most
     table = _table(cases[0].case, which)
-    left = {name: 0 for name in table if among is None or name in among}
-    for one in cases:
-        for name in list(left):
-            says = _predicts(table[name], one)
-            if says is False:
-                del left[name]
-            elif says and not one.right:
-                left[name] += 1
-        if not left:
-            break
-    names = tuple(name for name, told in left.items() if told)
-    if len(names) > 1:
-        names = _exact(names, [one for one in cases if not one.right], table)
+    names = _fitting(list(table) if among is None else among, table, cases, which)
     if not names and among is None and conditional:
-        names = _conditional(cases, table)
+        names = _conditional(cases, table, which)
     nearest = tuple(name for name in table if name not in names)[:2]
     pattern = "" if names else describe(cases, which)
     return Diagnosis(names, len(cases), len(table) - len(names), nearest, pattern)
 
 
+def _fitting(
+    among: Sequence[str], table: Table, cases: list[Seen], which: int | None
+) -> tuple[str, ...]:
+    """The names that explain all cases; those that need no cutting to fit, if there are any."""
+    left = {name.replace(THOUGH, ""): 0 for name in among}
+    cut = dict.fromkeys(left, 0)
+    for one in cases:
+        bare = not one.right and _bare(one, which)
+        says: dict[str, bool | None] = {}
+        for name in list(left):
+            plain, where = _parts(name)
+            if not all(holds(one.case) for holds in _conditions(where, one.case)):
+                if not one.right:
+                    del left[name]
+                continue
+            if plain not in says:
+                says[plain] = _predicts(table[plain], one, which)
+            if says[plain] is False:
+                del left[name]
+            elif says[plain] and not one.right:
+                left[name] += not bare or plain.endswith(BARE)
+                cut[name] += _cut(table[plain], one)
+        if not left:
+            break
+    told = [name for name, count in left.items() if count]
+    least = min((cut[name] for name in told), default=0)
+    return tuple(_though(name, cut[name]) for name in told if cut[name] == least)
+
+
+def explains(name: str, one: Seen, which: int | None) -> bool:
+    """Whether a mistake gives what was seen."""
+    plain, where = _parts(name)
+    if all(holds(one.case) for holds in _conditions(where, one.case)):
+        return bool(_predicts(_table(one.case, which)[plain], one, which))
+    return one.right
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """A mistake, and where it is made, if not everywhere."""
+    plain, _, where = name.partition(ONLY)
+    return plain.replace(THOUGH, ""), where
+
+
+def _conditions(where: str, case: Case) -> list[Condition]:
+    holds = conditions(case.op)
+    return [holds[told] for told in where.split(" and ")] if where else []
+
+
+def _though(name: str, cut: int) -> str:
+    """The name, where it fits only when cut to a size that is right."""
+    plain, where = _parts(name)
+    return f"{plain}{THOUGH if cut else ''}{ONLY if where else ''}{where}"
+
+
+def _bare(one: Seen, which: int | None) -> bool:
+    """Whether a result holds nothing, or nothing but the bias."""
+    got, b = one.value, one.case.arrays.b if which is None else None
+    if b is not None and got.ndim == one.case.arrays.y.ndim and got.shape[1] == len(b):
+        got = got - b.reshape(-1, *[1] * (got.ndim - 2))
+    return not got.any() or not one.value.any()
+
+
 def tells_apart(names: Sequence[str], case: Case, which: int | None) -> bool:
     """Whether mistakes give different results on a case, so that it tells them apart."""
     table = _table(case, which)
-    given = [_given(table[name], case) for name in names]
+    given = [_told(name, table, case, which) for name in names]
     first = given[0]
     return any(
         (one is None) != (first is None)
@@ -81,20 +138,39 @@ def tells_apart(names: Sequence[str], case: Case, which: int | None) -> bool:
     )
 
 
-def _conditional(cases: list[Seen], table: dict[str, Prediction]) -> tuple[str, ...]:
-    """A mistake made on some cases only, told by what these have and no right ones have."""
+def _told(name: str, table: Table, case: Case, which: int | None) -> Any:
+    """What a mistake gives, also one that is made only where something holds."""
+    plain, where = _parts(name)
+    if all(holds(case) for holds in _conditions(where, case)):
+        return _given(table[plain], case)
+    return _right(case, which)
+
+
+def _right(case: Case, which: int | None) -> Any:
+    return case.arrays.y if which is None else case.arrays.gradients[which]
+
+
+def _conditional(cases: list[Seen], table: Table, which: int | None) -> tuple[str, ...]:
+    """Mistakes made on some cases only, told by what these have and no right ones have."""
     failing = [one for one in cases if not one.right]
-    told = list(conditions(cases[0].case))
-    common = [c for c in told if all(c[1](one.case) for one in failing)]
-    for name, prediction in table.items():
-        says = [_predicts(prediction, one) for one in failing]
-        if False in says or says.count(True) < min(2, len(says)):
+    right = [one for one in cases if one.right]
+    told = {name: holds for name, holds in conditions(cases[0].case.op).items()
+            if all(holds(one.case) for one in failing)}  # fmt: skip
+    informing = [one for one in failing if not _bare(one, which)]
+    found = []
+    for name in table:
+        if not _fitting([name], table, failing, which):
             continue
-        spared = [one.case for one in cases if one.right and _predicts(prediction, one) is False]
-        for condition, holds in common:
-            if spared and not any(holds(case) for case in spared):
-                return (f"{name}, only where {condition}",)
-    return ()
+        agreed = sum(bool(_predicts(table[name], one, which)) for one in informing)
+        spared = [one.case for one in right if _predicts(table[name], one, which) is False]
+        if agreed < min(2, len(failing)) or not spared:
+            continue
+        held = {c: {i for i, case in enumerate(spared) if told[c](case)} for c in told}
+        where = [c for c in told if not held[c]]
+        if not where and len(failing) >= PAIRED:
+            where = [f"{a} and {b}" for a, b in combinations(told, 2) if not held[a] & held[b]]
+        found += [f"{name}{ONLY}{c}" for c in where]
+    return _fitting(found, table, cases, which)
 
 
 def _table(case: Case, which: int | None) -> dict[str, Prediction]:
@@ -111,22 +187,25 @@ def _given(prediction: Prediction, case: Case) -> Any:
     return value
 
 
-def _predicts(prediction: Prediction, seen: Seen) -> bool | None:
-    """Whether a mistake gives the array that was seen, cut or filled with zeros to its size.
+def _predicts(prediction: Prediction, seen: Seen, which: int | None) -> bool | None:
+    """Whether a mistake gives the array that was seen.
 
-    None: it cannot be made on this case, where the implementation is wrong somehow, or the
-    result is empty.
+    None: it cannot be made on this case, where the implementation is wrong somehow. A result of
+    the right size may be the predicted one cut, or filled with zeros.
     """
     value, got = _given(prediction, seen.case), seen.value
     if value is None:
         return False if seen.right and got.size else None
-    if value.ndim != got.ndim:
-        return False
     if value.shape != got.shape:
-        if not got.size or not value.size:
-            return None if not seen.right else False
+        if value.ndim != got.ndim or got.shape != _right(seen.case, which).shape:
+            return False
         value = fitted(value, got.shape)
     return close(got, value)
+
+
+def _cut(prediction: Prediction, seen: Seen) -> bool:
+    value = _given(prediction, seen.case)
+    return value is not None and value.shape != seen.value.shape
 
 
 def close(got: Any, value: Any) -> bool:
@@ -142,16 +221,3 @@ def close(got: Any, value: Any) -> bool:
 
 def _wide(array: Any) -> Any:
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
-
-
-def _exact(
-    names: tuple[str, ...], failing: list[Seen], table: dict[str, Prediction]
-) -> tuple[str, ...]:
-    """Of mistakes that agree on everything seen, the ones that need no cutting to fit."""
-
-    def cut(name: str) -> int:
-        given = ((_given(table[name], one.case), one.value) for one in failing)
-        return sum(value is None or value.shape != got.shape for value, got in given)
-
-    cuts = {name: cut(name) for name in names}
-    return tuple(name for name in names if cuts[name] == min(cuts.values()))

@@ -7,7 +7,8 @@ from typing import Any
 
 from verify import laws
 from verify.case import HALVES, Case
-from verify.diagnosis import Diagnosis, diagnose_seen, tells_apart
+from verify.diagnosis import Diagnosis, diagnose_seen, explains, tells_apart
+from verify.history import History
 from verify.judgement import Violation, judge_backward, judge_forward
 from verify.patterns import Seen, when
 from verify.report import Finding
@@ -18,7 +19,8 @@ from verify.suspect import Suspect
 VALUES = ("CV101", "CV102", "CV110")  # what a wrong geometry shows in
 GRADIENTS = ("CV140", "CV141", "CV142")
 CAUSES = ("CV151", "CV153", "CV150", "CV152", "CV154", "CV105")  # why a value is wrong
-MORE = 120  # further cases where no mistake explains what was seen
+CHECKED = 64  # further cases that a name must explain as well
+MORE = 120  # and those from which another is looked for
 
 LOOKS = {
     "CV103": "computes in a dtype of its own",
@@ -67,16 +69,18 @@ class Telling:
     failures: dict[Key, Failures]
     seen: dict[int | None, list[Seen]]
     more: Callable[[], Iterator[Case]]  # further cases, where mistakes must be told apart
+    history: History
 
     def findings(self) -> Iterator[Finding]:
         """One for each distinct cause: what a named mistake explains is not told again."""
         left = dict(self.failures)
+        named: dict[str, tuple[list[Key], Diagnosis | None]] = {}
         for group, which in self._groups():
             keys = [k for k in group if k in left]
-            if not keys:
+            backward = which is not None
+            if not keys and ("CV154", backward) not in left:
                 continue
             diagnosis = self._diagnosis(which)
-            backward = which is not None
             causes = [(c, backward) for c in CAUSES if (c, backward) in left]
             if diagnosis and diagnosis.name:
                 keys += [k for k in causes if self._explained(diagnosis.name, left[k], which)]
@@ -85,9 +89,13 @@ class Telling:
             refused = ("CV171", backward)
             if refused in left and not self._empty(left[refused]):
                 keys.append(refused)  # a wrong shape inside is the same mistake again
-            yield self._finding(keys, diagnosis)
             for k in keys:
                 left.pop(k, None)
+            same = _same_name(diagnosis, which) or str(group)
+            if keys:
+                named.setdefault(same, ([], diagnosis))[0].extend(keys)
+        for keys, diagnosis in named.values():
+            yield self._finding(keys, diagnosis)
         for backward in (False, True):
             causes = [(c, backward) for c in CAUSES if (c, backward) in left]
             if causes:
@@ -117,11 +125,18 @@ class Telling:
             seen = [*seen, *self._plain(which, [(code, which is not None) for code in codes])]
         if all(one.right for one in seen):
             return None
+        calls = (self._call(case, which) for case in self.more())
+        further = (one for one in calls if one is not None)
         diagnosis = diagnose_seen(seen, which)
+        # A name must also explain cases that it was not found from.
+        seen = [*seen, *islice(further, CHECKED)]
+        if diagnosis.names:
+            diagnosis = diagnose_seen(seen, which, among=diagnosis.names)
         if not diagnosis.names:
-            further = (self._call(case, which) for case in islice(self.more(), MORE))
-            seen = [*seen, *(one for one in further if one is not None)]
-            return diagnose_seen(seen, which, conditional=True)
+            seen = [*seen, *islice(further, MORE)]
+            diagnosis = diagnose_seen(seen, which, conditional=True)
+            seen = [*seen, *islice(further, CHECKED)]
+            diagnosis = diagnose_seen(seen, which, among=diagnosis.names)
         if len(diagnosis.names) > 1:
             for case in self.more():
                 if tells_apart(diagnosis.names, case, which):
@@ -162,14 +177,15 @@ class Telling:
             if case.data in HALVES or violation.what not in ("y", f"grad_{'xwb'[which or 0]}"):
                 return False
             one = self._call(case, which)
-            if one is None or not diagnose_seen([one], which, among=(name,)).names:
+            if one is None or not explains(name, one, which):
                 return False
         return True
 
     def _finding(
         self, keys: list[Key], diagnosis: Diagnosis | None, first: bool = False
     ) -> Finding:
-        told = keys[:1] if first else [k for k in keys if k[0] in (*VALUES, *GRADIENTS)] or keys
+        values = [k for k in keys if k[0] in VALUES] or [k for k in keys if k[0] in GRADIENTS][:1]
+        told = keys[:1] if first else values or keys
         smallest = min((self.failures[k].smallest for k in told), key=lambda v: size(v.case))
         shrunk = shrink(smallest, lambda case: self.again(case, smallest))
         return Finding(
@@ -208,11 +224,19 @@ class Telling:
             return next((p.violation for p in parts if _same(p.violation, code)), None)
         law = laws.BY_CODE.get(code)
         if law is not None:
-            return _same(law(self.suspect, case), code)
+            found = _same(law(self.suspect, case), code)
+            return self.history.kept(case) if found is None and code == "CV153" else found
         found = judge_forward(self.suspect, case, self.algorithm).violation
         if code == "CV105" and _same(found, "CV101") and found is not None:
             return replace(found, code=code)
         return _same(found, code)
+
+
+def _same_name(diagnosis: Diagnosis | None, which: int | None) -> str:
+    """The name without the gradient that shows it: one cause may show in several."""
+    if diagnosis is None or not diagnosis.name:
+        return ""
+    return diagnosis.name if which is None else diagnosis.name.replace(f"grad_{'xwb'[which]}", "…")
 
 
 def _same(violation: Violation | None, code: str) -> Violation | None:

@@ -149,7 +149,7 @@ def _averaged(which: int, m: Mistaken) -> Any:
 
 def _one_item(which: int, index: int, m: Mistaken) -> Any:
     if not m.case.batch:
-        return None
+        return m.case.arrays.gradients[which]
     keep = np.zeros((m.case.batch,) + (1,) * (m.g.ndim - 1))
     keep[index] = 1
     return _part(which, m.gradients(g=m.g * keep))

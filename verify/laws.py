@@ -1,8 +1,8 @@
 """The laws that take several calls, each a small function with a stable code."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from verify.case import LAYOUTS, Case
 from verify.judgement import DIRT, Violation, differs, dirty, judge_backward, judge_forward
 from verify.suspect import Outcome, Suspect
 
+Law: TypeAlias = Callable[[Suspect, Case], Violation | None]
 GRADIENTS = ("CV140", "CV141", "CV142")
 # Laws that take several calls; each is asked of cases that their single call got right, or to
 # tell why it got them wrong.
@@ -235,11 +236,12 @@ def _same_bits(first: Any, second: Any) -> bool:
 def _noise(first: Any, second: Any, third: Any) -> bool:
     """Whether three results differ otherwise than by the same amount each time."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return not np.array_equal(_wide(second) - _wide(first), _wide(third) - _wide(second))
+        steps = _wide(second) - _wide(first), _wide(third) - _wide(second)
+        return not np.array_equal(*steps, equal_nan=True)
 
 
 # Asked of cases whose value is wrong, in this order: the first that is broken tells why.
-REASONS = (
+REASONS: tuple[Law, ...] = (
     deterministic,
     without_history,
     layout_independent,

@@ -81,7 +81,8 @@ def of_modes(op: Op) -> Iterator[tuple[str, Prediction]]:
             yield f"{mode} padding filled with zeros", partial(_unmoded, mode)
     yield "reflection repeats the edge", partial(_padded_by, "reflect", "symmetric")
     yield "circular padding off by one", _wrapped_off
-    yield "same_upper and same_lower exchanged", partial(_same, _sides_swapped)
+    yield "same_upper and same_lower exchanged", _exchanged
+    yield "same padding with the odd cell on the other side", partial(_same, _sides_swapped)
     yield "same padding computed without the dilation", partial(_total, "dilation")
     yield "same padding computed without the stride", partial(_total, "stride")
     yield "same padding may be negative, and crops", partial(_total, "maximum")
@@ -177,6 +178,10 @@ def _named(m: Mistaken) -> bool:
 
 def _same(change: Any, m: Mistaken) -> Any:
     return m.y(padding=change(m.layer.padding)) if _named(m) else m.y()
+
+
+def _exchanged(m: Mistaken) -> Any:
+    return m.y() if m.case.padding == "same" else _same(_sides_swapped, m)
 
 
 def _total(without: str, m: Mistaken) -> Any:

@@ -1,17 +1,19 @@
 """What switches a failure on, in words, where no known mistake explains it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import combinations
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from verify.case import Case
 from verify.features import FEATURES
+from verify.ops import Op
 
+Condition: TypeAlias = Callable[[Case], bool]
 PAIRED = 8  # failures from which on a pair of conditions is no coincidence
 
 
@@ -39,7 +41,7 @@ def when(failing: list[Case], right: list[Case]) -> str:
     """What failing cases have in common and right ones have not."""
     always = {
         told: [holds(case) for case in right]
-        for told, holds in conditions(failing[0])
+        for told, holds in conditions(failing[0].op).items()
         if all(holds(case) for case in failing)
     }
     if not right:
@@ -56,18 +58,23 @@ def when(failing: list[Case], right: list[Case]) -> str:
     return f"wrong only where {telling[0]}, but not always there"
 
 
-def conditions(case: Case) -> Iterator[tuple[str, Callable[[Case], bool]]]:
-    """What a case may be: its features, and what its sizes are multiples of."""
+@lru_cache
+def conditions(op: Op) -> Mapping[str, Condition]:
+    """What a case of an op may be: its features, and what its sizes are multiples of."""
+    return dict(_conditions(op))
+
+
+def _conditions(op: Op) -> Iterator[tuple[str, Condition]]:
     yield from FEATURES.items()
-    if case.op.linear:
+    if op.linear:
         sizes: dict[str, Callable[[Case], int]] = {
             "the inputs": lambda c: c.layer.input_shape[0],
             "the outputs": lambda c: c.layer.output_shape[0],
         }
     else:
-        if case.op.padded:
+        if op.padded:
             yield "padding is given in numbers", lambda c: c.padding is None
-        for name in case.op.parameters:
+        for name in op.parameters:
             yield f"{name} is left to its default", partial(_left_out, name)
             yield f"{name} is written as one number", partial(_one_number, name)
         yield "the kernel is a single tap", lambda c: prod(c.layer.weight_shape[2:]) == 1

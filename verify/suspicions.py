@@ -111,6 +111,8 @@ def _sizes(op: Op) -> Iterator[tuple[str, Prediction]]:
             told_axis = f"outputs along the {axis_name(op, axis)}" if op.ndim > 1 else "outputs"
             behind = f"those behind the last whole block of {block}"
             yield f"{told_axis} not written: {behind}", partial(_left_over_outputs, at, block)
+            told_axis = f"last block of {block} {told_axis}"
+            yield f"{told_axis} moved back to fit, its inputs not", partial(_moved_back, at, block)
     if op.transposed:
         return
     yield "output size rounded up", _rounded_up
@@ -179,6 +181,16 @@ def _unwritten(axis: int, m: Mistaken) -> Any:
 def _left_over_outputs(axis: int, block: int, m: Mistaken) -> Any:
     y = left_over(m.y(b=None), axis, block)
     return y if m.b is None else y + m.b.reshape(-1, *[1] * m.case.op.ndim)
+
+
+def _moved_back(axis: int, block: int, m: Mistaken) -> Any:
+    """Where the last block is not whole: its outputs come too early, and anything behind them."""
+    y = np.moveaxis(m.case.arrays.y.copy(), axis, 0)
+    rest = len(y) % block
+    if len(y) > block and rest:
+        y[-block : rest - block] = y[-rest:].copy()
+        y[rest - block :] = np.nan
+    return np.moveaxis(y, 0, axis)
 
 
 def _unread(axis: int, m: Mistaken) -> Any:

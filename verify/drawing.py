@@ -1,0 +1,89 @@
+"""Which cases a run is made of: small ones first, then what is harder to meet."""
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any
+
+from verify.case import Case
+from verify.features import Coverage
+from verify.strategies import Space, drawn_case, left_out
+
+MORE = 240  # cases drawn at large for telling mistakes apart
+CHUNK = 60  # cases drawn at once
+FEW = 4  # plain cases before the first chunk, and of each kind of hard case after it
+SMALL = 0.3  # how often the smallest value is taken unasked
+PLAIN = 0.9  # and in the first cases of all
+DTYPES = ("float64", "float32")  # and a few cases in float16, unless others are asked for
+
+
+class Drawing:
+    """The cases of a run, the same for a seed in every program.
+
+    coverage: what was met so far; pairs of features that were not are drawn.
+    """
+
+    def __init__(
+        self, space: Space, seed: int, dtypes: tuple[str, ...], coverage: Coverage
+    ) -> None:
+        self.space = space
+        self.seed = seed
+        self.dtypes = dtypes
+        self.coverage = coverage
+
+    def cases(self, max_examples: int) -> Iterator[Case]:
+        """Small cases, pairs of features not met yet, then data and sizes that are harder."""
+        yield from self._draw(FEW, small=PLAIN, again=8000)
+        for number, first in enumerate(range(0, max_examples, CHUNK)):
+            yield from self._draw(min(CHUNK, max_examples - first), again=number)
+            if number == 0 and max_examples > CHUNK:
+                yield from self._hard(FEW, early=7000)
+        for pair in self.coverage.unmet():
+            yield from self._draw(5, wanted=pair)
+        yield from self._hard(max(4, max_examples // 16))
+
+    def _hard(self, few: int, early: int = 0) -> Iterator[Case]:
+        """Calls written in short, large sizes, and data that low precision cannot hold."""
+        if not self.space.op.linear:
+            for case in self._draw(few, wanted=frozenset({"even kernel"}), again=3000 + early):
+                yield from left_out(case, self.space)
+        if self.space.op.padded:
+            cropping = frozenset({"padding by name", "stride > kernel"})
+            yield from self._draw(3 * few, wanted=cropping, again=4000 + early)
+        for case in self._draw(few, large=True, again=early):
+            yield case
+            if "float32" in self.dtypes:
+                yield case.but(data="long sums", dtype="float32", bias=False)
+        for case in self._draw(few, again=early):
+            if "float64" in self.dtypes:
+                yield case.but(data="long sums", dtype="float64", bias=False)
+            yield case.but(data="rounding", layout="contiguous")
+        halves = self.dtypes == DTYPES or "float16" in self.dtypes
+        halved = self._draw(few, large=True, again=1 + early) if halves else ()
+        for number, case in enumerate(halved):
+            half = case.but(dtype="float16", bias=False, layout="contiguous", seed=number)
+            yield half.but(data="half sums")
+            yield half.but(data="half gradients")
+
+    def further(self) -> Iterator[Case]:
+        """Cases for telling mistakes apart: integers, contiguous, of all kinds."""
+        for number in range(MORE // CHUNK):
+            kind = frozenset({"batch > 1", "bias"}) if number % 2 else frozenset()
+            for third, large in enumerate((False, True, False)):
+                again = 1000 + 3 * number + third
+                for case in self._draw(CHUNK // 3, wanted=kind, large=large, again=again):
+                    yield case.but(layout="contiguous", data="integers")
+        for pair in self.coverage.double:
+            for case in self._draw(2, wanted=pair | {"batch > 1"}, again=2000):
+                yield case.but(layout="contiguous", data="integers")
+
+    def _draw(self, count: int, again: int = 0, small: float = SMALL, **kind: Any) -> list[Case]:
+        # Hypothesis would draw differently from one program to the next: here a seed must repeat.
+        chance = Random(f"{self.seed} {again} {sorted(kind.get('wanted', ()))}")
+
+        def small_first(values: Sequence[Any]) -> Any:
+            return values[0] if chance.random() < small else chance.choice(values)
+
+        drawn = (
+            drawn_case(small_first, self.space, dtypes=self.dtypes, **kind) for _ in range(count)
+        )
+        return [case for case in drawn if self.space.holds(case)]
