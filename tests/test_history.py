@@ -90,7 +90,8 @@ WITHOUT = {"without": frozenset({"groups", "b"})}
         (
             with_a_cache(lambda x, w, where: (x.shape, w.shape, len(where))),
             CASE,
-            "right where it comes first, wrong after a call with dilation=1, padding=0 along all axes",
+            "right where it comes first, wrong after a call with "
+            "dilation=1, padding=0 along all axes",
         ),
         (
             keeps_the_weights(),

@@ -14,6 +14,7 @@ from verify.patterns import PAIRED, Condition, Seen, conditions, describe
 from verify.suspicions import suspicions
 
 ROUNDINGS = 64  # a name needs no exactness: means and transforms round
+IMPULSES = 512  # pairs of impulses that a gradient is made of
 ONLY = ", only where "
 THOUGH = ", though the output size is right"
 BARE = ("all zeros", "nothing but the bias")  # what such names end with needs no other values
@@ -148,6 +149,29 @@ def _told(name: str, table: Table, case: Case, which: int | None) -> Any:
 
 def _right(case: Case, which: int | None) -> Any:
     return case.arrays.y if which is None else case.arrays.gradients[which]
+
+
+def follows(name: str, one: Seen, which: int) -> bool | None:
+    """Whether a gradient is that of the layer with a mistake of the forward pass in it.
+
+    From impulses in x and in w: what the mistake makes of x is linear in both. None if there are
+    too many of them, or where the mistaken output has another shape than g.
+    """
+    case = one.case.but(bias=False)
+    x, w, g = case.arrays.x, case.arrays.w, one.case.arrays.g
+    if which == 2 or not 0 < x.size * w.size <= IMPULSES:
+        return None
+    table = _table(case, None)
+    if _parts(name)[0] not in table:
+        return None
+    met = np.zeros((x.size, w.size))
+    for at in np.ndindex(*met.shape):
+        y = _told(name, table, case.but(data="impulses", at=at), None)
+        if y is None or y.shape != g.shape or np.isnan(y).any():
+            return None
+        met[at] = np.vdot(y, g)
+    gradient = met @ w.ravel() if which == 0 else x.ravel() @ met
+    return one.value.size == gradient.size and close(one.value.ravel(), gradient)
 
 
 def _conditional(cases: list[Seen], table: Table, which: int | None) -> tuple[str, ...]:

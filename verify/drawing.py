@@ -10,9 +10,9 @@ from verify.strategies import Space, drawn_case, left_out
 
 MORE = 240  # cases drawn at large for telling mistakes apart
 CHUNK = 60  # cases drawn at once
-FEW = 4  # plain cases before the first chunk, and of each kind of hard case after it
+FEW = 4  # plain cases after the first chunk, and of each kind of hard case
 SMALL = 0.3  # how often the smallest value is taken unasked
-PLAIN = 0.9  # and in the first cases of all
+PLAIN = 0.9  # and in some cases with little else than the smallest
 DTYPES = ("float64", "float32")  # and a few cases in float16, unless others are asked for
 
 
@@ -32,9 +32,10 @@ class Drawing:
 
     def cases(self, max_examples: int) -> Iterator[Case]:
         """Small cases, pairs of features not met yet, then data and sizes that are harder."""
-        yield from self._draw(FEW, small=PLAIN, again=8000)
         for number, first in enumerate(range(0, max_examples, CHUNK)):
             yield from self._draw(min(CHUNK, max_examples - first), again=number)
+            if number == 0:
+                yield from self._draw(FEW, small=PLAIN, again=8000)
             if number == 0 and max_examples > CHUNK:
                 yield from self._hard(FEW, early=7000)
         for pair in self.coverage.unmet():

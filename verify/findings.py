@@ -1,13 +1,13 @@
 """From what failed to what is told: one finding for each distinct cause, diagnosed and shrunk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from verify import laws
 from verify.case import HALVES, Case
-from verify.diagnosis import Diagnosis, diagnose_seen, explains, tells_apart
+from verify.diagnosis import Diagnosis, diagnose_seen, explains, follows, tells_apart
 from verify.history import History
 from verify.judgement import Violation, judge_backward, judge_forward
 from verify.patterns import Seen, when
@@ -91,7 +91,7 @@ class Telling:
                 keys.append(refused)  # a wrong shape inside is the same mistake again
             for k in keys:
                 left.pop(k, None)
-            same = _same_name(diagnosis, which) or str(group)
+            same = self._same(named, diagnosis, which) or str(group)
             if keys:
                 named.setdefault(same, ([], diagnosis))[0].extend(keys)
         for keys, diagnosis in named.values():
@@ -108,6 +108,19 @@ class Telling:
                     left.pop(k, None)
         for k in left:
             yield self._finding([k], None)
+
+    def _same(self, named: Iterable[str], diagnosis: Diagnosis | None, which: int | None) -> str:
+        """The name without the gradient that shows it, or that of a forward pass with the same
+        mistake: one cause may show in several arrays."""
+        name = (diagnosis and diagnosis.name) or ""
+        if which is None:
+            return name
+        wrong = [one for one in self.seen.get(which, []) if not one.right]
+        for known in named:
+            told = {follows(known, one, which) for one in wrong}
+            if True in told and False not in told:
+                return known
+        return name.replace(f"grad_{'xwb'[which]}", "…")
 
     def _groups(self) -> Iterator[tuple[list[Key], int | None]]:
         yield [(code, False) for code in VALUES], None
@@ -184,8 +197,8 @@ class Telling:
     def _finding(
         self, keys: list[Key], diagnosis: Diagnosis | None, first: bool = False
     ) -> Finding:
-        values = [k for k in keys if k[0] in VALUES] or [k for k in keys if k[0] in GRADIENTS][:1]
-        told = keys[:1] if first else values or keys
+        values = [k for k in keys if k[0] in VALUES[:2]]
+        told = keys[:1] if first or keys[0][0] in GRADIENTS else values or keys
         smallest = min((self.failures[k].smallest for k in told), key=lambda v: size(v.case))
         shrunk = shrink(smallest, lambda case: self.again(case, smallest))
         return Finding(
@@ -230,13 +243,6 @@ class Telling:
         if code == "CV105" and _same(found, "CV101") and found is not None:
             return replace(found, code=code)
         return _same(found, code)
-
-
-def _same_name(diagnosis: Diagnosis | None, which: int | None) -> str:
-    """The name without the gradient that shows it: one cause may show in several."""
-    if diagnosis is None or not diagnosis.name:
-        return ""
-    return diagnosis.name if which is None else diagnosis.name.replace(f"grad_{'xwb'[which]}", "…")
 
 
 def _same(violation: Violation | None, code: str) -> Violation | None:

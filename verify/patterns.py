@@ -14,6 +14,12 @@ from verify.features import FEATURES
 from verify.ops import Op
 
 Condition: TypeAlias = Callable[[Case], bool]
+PLACES: dict[int, tuple[str, ...]] = {
+    0: (),
+    1: ("place",),
+    2: ("row", "column"),
+    3: ("slice", "row", "column"),
+}
 PAIRED = 8  # failures from which on a pair of conditions is no coincidence
 
 
@@ -29,7 +35,7 @@ class Seen:
 def describe(cases: list[Seen], which: int | None = None) -> str:
     """What failing cases have in common and right ones have not, and where they are wrong."""
     failing = [one for one in cases if not one.right]
-    right = [one for one in cases if one.right]
+    right = [one for one in cases if one.right and one.value.size]
     if not failing:
         return ""
     where = _places(failing, which)
@@ -118,25 +124,23 @@ def _more(count: Callable[[Case], int], least: int) -> Callable[[Case], bool]:
 
 
 def _places(failing: list[Seen], which: int | None) -> str:
-    """Where the wrong values lie, the same in all failing cases that tell it."""
-    axes: tuple[str, ...] = ("item", "output channel", "row", "column", "column")
+    """Where the wrong values lie: what is true of all failing cases that can tell."""
+    axes: tuple[str, ...] = ("item", "output channel", *PLACES[failing[0].case.op.ndim])
     if which is not None:
         axes = (("item", "input channel"), ("filter", "input channel"), ("filter",))[which]
-        axes = (*axes, "row", "column", "column")
-    found: set[str] | None = None
+        axes += PLACES[failing[0].case.op.ndim] if which < 2 else ()
+    found: set[str] = set()
+    refuted: set[str] = set()
     for one in failing:
         arrays = one.case.arrays
         expected = arrays.y if which is None else arrays.gradients[which]
         if one.value.shape != expected.shape:
             return "its shape is wrong"
         places = np.argwhere(one.value != expected)
-        here = set()
         for axis in range(places.shape[1]):
-            size = expected.shape[axis]
-            if size > 1 and (places[:, axis] == size - 1).all():
-                here.add(f"the last {axes[axis]}")
-            if size > 1 and (places[:, axis] == 0).all():
-                here.add(f"the first {axes[axis]}")
-        if here:
-            found = here if found is None else found & here
-    return f"only {' and '.join(sorted(found))} wrong" if found else ""
+            for end, index in (("last", expected.shape[axis] - 1), ("first", 0)):
+                if expected.shape[axis] > 1:
+                    holds = bool((places[:, axis] == index).all())
+                    (found if holds else refuted).add(f"the {end} {axes[axis]}")
+    told = sorted(found - refuted)
+    return f"only {' and '.join(told)} wrong" if told else ""

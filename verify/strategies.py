@@ -13,7 +13,7 @@ from verify.ops import Layer, Op
 Draw = Callable[[Sequence[Any]], Any]
 
 CHANNELS = (*range(1, 18), 24, 25, 32, 33)
-TILES = (17, 33, 65)
+TILES = (16, 17, 32, 33, 65)
 MODES = ("circular", "reflect", "replicate")
 
 
@@ -100,7 +100,7 @@ def _layer(
     if large:
         # Long along one axis, and a little along another.
         long = draw(range(op.ndim))
-        outputs[long] = draw((4, 5, 7, 8, 9, *TILES))
+        outputs[long] = draw((4, 5, 7, 8, 9, 12, *TILES))
         outputs[long - 1] = outputs[long] if op.ndim == 1 else draw((1, 2, 4, 9))
     if op.transposed:
         channels = groups, width, height
