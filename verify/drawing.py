@@ -40,7 +40,7 @@ class Drawing:
                 yield from self._hard(FEW, early=7000)
         for pair in self.coverage.unmet():
             yield from self._draw(5, wanted=pair)
-        yield from self._hard(max(4, max_examples // 16))
+        yield from self._hard(max(8, max_examples // 16))
 
     def _hard(self, few: int, early: int = 0) -> Iterator[Case]:
         """Calls written in short, large sizes, and data that low precision cannot hold."""
