@@ -218,18 +218,6 @@ FLIPPED = [
 ]
 
 
-# More cases than BUDGET until these show; a default run has 500.
-RARE = {
-    "reads_neighbours": 150,
-    "strides_like_a_pool": 150,
-    "multiplies_by_a_mask": 150,
-    "buffer_with_a_dirty_border": 150,
-    "same_without_a_maximum": 150,
-    "cache_with_too_small_a_key": 500,
-    "saves_an_allocation": 500,
-}
-
-
 def judged(entry, seed=0, budget=BUDGET):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NaN and infinities are meant to be multiplied here
@@ -253,7 +241,7 @@ def test_a_right_implementation_is_acquitted(entry, seed):
 @pytest.mark.parametrize("entry", BROKEN, ids=names(BROKEN))
 def test_a_broken_implementation_is_found_and_named(entry):
     entry.reset()
-    report = judged(entry, budget=max(BUDGET, RARE.get(entry.name, 0)))
+    report = judged(entry)
     if entry.name in OUTSIDE:
         return  # the table below says why; that it is reached at all is tested, not what is found
     assert not report.ok, entry.mistake
