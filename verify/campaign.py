@@ -17,6 +17,7 @@ from verify.ops import Op
 from verify.patterns import Seen
 from verify.report import Report
 from verify.rounding import ALGORITHMS
+from verify.spreading import from_padding
 from verify.strategies import Space
 from verify.suspect import Suspect, missing
 
@@ -165,7 +166,7 @@ class _Campaign:
         if violation.code not in ("CV101", "CV102", "CV171"):
             return violation
         case = violation.case
-        if case.data == "long sums":
+        if case.data in ("long sums", "rounding"):
             plain = judge_forward(self.suspect, case.but(data="integers"), self.algorithm)
             return violation if plain.violation else replace(violation, code="CV105")
         if violation.code == "CV171" and case.layout == "readonly":
@@ -194,37 +195,15 @@ class _Campaign:
     def _ask_more(self, case: Case) -> None:
         for law in laws.MORE:
             found = law(self.suspect, case)
-            if found and (found.code != "CV161" or self._from_padding(found.case)):
+            if found and (found.code != "CV161" or self._by_padding(found.case)):
                 self._fail(found)
         if self.right % (3 * EVERY) == 1:
             kept = self.history.of_twins(case, wider=self.right % (6 * EVERY) == 1)
             if kept:
                 self._fail(kept)
 
-    def _from_padding(self, case: Case) -> bool:
-        """Whether a NaN spreads because of the padding, not as fast algorithms spread it."""
-        if self.algorithm not in ("auto", "direct") or self.space.op.linear:
-            return False
-        layer: Any = case.layer
-        axes = len(layer.padding)
-        if layer.padding == ((0, 0),) * axes or self.space.op.transposed:
-            return False
-        size = case.arrays.x.size
-        for place in range(0, size, max(1, size // 16)):
-            for sizes in (layer.input_shape, _wider(layer)):
-                plain = laws.unpadded(case, sizes)
-                if plain is None:
-                    continue
-                spread = judge_forward(self.suspect, plain.but(at=(place % plain.arrays.x.size,)))
-                if spread.violation:
-                    return False
-        return True
-
-
-def _wider(layer: Any) -> tuple[int, ...]:
-    """An input that is as wide as the padded one."""
-    sizes = zip(layer.input_shape[1:], layer.padding, strict=True)
-    return (layer.input_shape[0], *(size + before + after for size, (before, after) in sizes))
+    def _by_padding(self, case: Case) -> bool:
+        return self.algorithm in ("auto", "direct") and from_padding(self.suspect, case)
 
 
 def _space(

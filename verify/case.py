@@ -13,7 +13,8 @@ from verify.ops import Layer, Op, named
 LAYOUTS = ("contiguous", "transposed", "sliced", "reversed", "channels_last", "readonly")
 LAYERS: dict[str, Any] = {kind.__name__: kind for kind in (Conv, ConvTranspose, Linear)}
 HALVES = ("half sums", "half gradients")
-DATA = ("integers", "impulses", "long sums", "rounding", "nan", "inf", *HALVES)
+EXACT = ("integers", "signs", "impulses", "long sums")  # integers whose sums the dtype holds
+DATA = (*EXACT, "rounding", "nan", "inf", *HALVES)
 LARGE = 2048.0  # float16 holds it, and not one more
 
 
@@ -22,11 +23,12 @@ class Case:
     """One call of an implementation.
 
     batch: the number of items. bias: whether b is given. dtype: of every array. data: which
-    numbers (DATA); "integers" are small enough that every sum is exact in the dtype. seed: which
-    of them; of halves an even one puts the large number first. layout: how x, w and g lie in
-    memory (LAYOUTS). full: every argument written out as a tuple. padding: how the padding is
-    written, if not in numbers. at: for "impulses" the flat places of the ones in x and w; for
-    "nan" and "inf" the flat place in x; counted from the start again where the arrays are smaller.
+    numbers (DATA); "integers" are small enough that every sum is exact in the dtype, "signs" are 1
+    and -1. seed: which of them; of halves an even one puts the large number first. layout: how x,
+    w and g lie in memory (LAYOUTS). full: every argument written out as a tuple. padding: how the
+    padding is written, if not in numbers. at: for "impulses" the flat places of the ones in x and
+    w; for "nan" and "inf" the flat place in x; counted from the start again where the arrays are
+    smaller.
     """
 
     op: Op
@@ -155,6 +157,8 @@ def amplitude(case: Case) -> int:
     terms = max(forward, back, 1)
     if case.data == "long sums":
         terms = max(forward, 1)
+    if case.data == "signs":
+        return 1
     limit = exact_limit(case.dtype) // (2 if case.dtype.startswith("complex") else 1)
     if case.data == "long sums":
         # Products that need more bits than the next narrower dtype has.

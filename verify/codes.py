@@ -21,7 +21,7 @@ CODES = {
     "CV104": Code("return type", "does not return an array",
         "The forward pass returns one numpy array, the backward pass three."),
     "CV105": Code("accumulation", "sums in too low a precision",
-        "Sums that the dtype holds exactly come out exactly."),
+        "Sums that the dtype holds come out exactly; halves are summed in float32, rounded once."),
     "CV110": Code("bias", "treats the bias wrongly",
         "The bias is added once to each output of its channel."),
     "CV120": Code("linear in x", "is not linear in x", "f(x + x') = f(x) + f(x')."),

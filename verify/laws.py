@@ -1,7 +1,7 @@
 """The laws that take several calls, each a small function with a stable code."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -194,17 +194,6 @@ def wrong_call_refused(suspect: Suspect, case: Case) -> Violation | None:
         if outcome.ok:
             return Violation("CV170", case, note=f"{told} gave a result, and should be refused")
     return None
-
-
-def unpadded(case: Case, input_shape: tuple[int, ...]) -> Case | None:
-    """The case without padding, on an input of another size; None if there is no such layer."""
-    layer: Any = case.layer
-    arguments = {f.name: getattr(layer, f.name) for f in fields(layer) if f.name != "conv"}
-    try:
-        changed = type(layer)(**(arguments | {"padding": 0, "input_shape": input_shape}))
-    except ValueError:
-        return None
-    return case.but(layer=changed, padding=None)
 
 
 def _others(case: Case) -> Iterator[Case]:

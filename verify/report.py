@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from verify.case import EXACT
 from verify.codes import CODES
 from verify.diagnosis import Diagnosis
 from verify.features import Coverage, pairs
@@ -196,7 +197,7 @@ def _told(case: Any) -> str:
 
 
 def _exactly(case: Any) -> str:
-    if case.data in ("integers", "impulses", "long sums"):
+    if case.data in EXACT:
         return "; exact integers, no rounding possible"
     return ""
 

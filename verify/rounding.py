@@ -6,44 +6,55 @@ Algorithms, 2002, section 3.1). Fast algorithms mix values of different outputs:
 bounded by norms only (ibid., chapters 23 and 24).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import log2, prod
+from math import log2, prod, sqrt
 from typing import Any
 
 import numpy as np
 
 from verify.case import Case
+from verify.winograd import POINTS, growth
 
 ALGORITHMS = ("auto", "direct", "fft", "winograd", "tf32")
 UNITS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "complex64": 2.0**-24}
+DOUBLE = 2.0**-53
+HALF_DTYPES = ("float16", "bfloat16")
 TF32 = 2.0**-11
-# The largest product of the norms of the three matrices of Winograd's F(m, 3), m = 2, 4, 6, on
-# points 0, ±1, ±2, ±1/2: Barabasz et al., Error Analysis and Improving the Accuracy of Winograd
-# Convolution for Deep Neural Networks, 2020, for one axis.
-WINOGRAD_GROWTH = 2.0**12
+BLUESTEIN = 50  # numpy and scipy take Bluestein's algorithm from this length on, for large primes
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What the bounds of one output are made of.
+    """What the bounds of one result are made of.
 
-    terms: products in its sum. magnitude: the sum of their absolute values (|T| |x| + |b|), an
-    array like the output. norm: |x|₂ |w|₂ of what is convolved, for the normwise bounds.
+    terms: products in its longest sum, and the bias. magnitude: the sum of their absolute values
+    (|T| |x| + |b|), an array like the result. norm: |p|₂ |q|₂ of the two arrays that are
+    convolved. taps: the positions of the smaller one. lengths: of the longest transform of each
+    axis. kernel: the taps of each axis.
     """
 
     terms: int
     magnitude: Any
     norm: float
+    taps: int = 1
+    lengths: tuple[int, ...] = ()
+    kernel: tuple[int, ...] = ()
 
 
 def unit(dtype: str) -> float:
     """The unit roundoff of a dtype; 0 for integers, which do not round."""
     if "int" in dtype:
         return 0.0
-    return UNITS.get(dtype, 2.0**-53)
+    return UNITS.get(dtype, DOUBLE)
 
 
-def gamma(n: int, u: float) -> float:
+def inner_unit(dtype: str) -> float:
+    """The unit roundoff of the sums: halves are summed in float32."""
+    return unit("float32" if dtype in HALF_DTYPES else dtype)
+
+
+def gamma(n: float, u: float) -> float:
     """n u / (1 - n u): the relative error of n roundings in a row."""
     if n * u >= 1:
         return float("inf")
@@ -58,53 +69,130 @@ def scale_forward(case: Case) -> Scale:
         terms = prod(layer.weight_shape) // max(1, layer.weight_shape[1])
     b = None if arrays.b is None else abs(arrays.b)
     magnitude = layer.apply(abs(arrays.x), abs(arrays.w), b)
-    norm = float(np.linalg.norm(arrays.x.ravel()) * np.linalg.norm(arrays.w.ravel()))
-    return Scale(terms + 1, magnitude, norm)
+    often, kernel = copies(case), layer.weight_shape[2:]
+    norm = sqrt(often) * _norm(arrays.x) * _norm(arrays.w)
+    taps = min(prod(kernel), prod(layer.input_shape[1:]) * often)
+    return Scale(terms + 1, magnitude, norm, taps, lengths(case), kernel)
 
 
 def scales_backward(case: Case) -> tuple[Scale, Scale, Scale]:
     """The scales of grad_x, grad_w and grad_b."""
     arrays, layer = case.arrays, case.layer
     magnitudes = layer.gradients(abs(arrays.g), abs(arrays.x), abs(arrays.w))
-    norm = {name: float(np.linalg.norm(getattr(arrays, name).ravel())) for name in "gxw"}
-    places = case.batch * prod(layer.output_shape[1:])
-    positions = case.batch * prod(layer.input_shape[1:])
-    terms = (prod(layer.weight_shape), max(places, positions), places)
-    norms = (norm["g"] * norm["w"], norm["g"] * norm["x"], norm["g"] * places**0.5)
-    return tuple(Scale(t + 1, m, n) for t, m, n in zip(terms, magnitudes, norms, strict=True))  # type: ignore[return-value]  # three of them
+    g, x, w = map(_norm, (arrays.g, arrays.x, arrays.w))
+    outputs, inputs = prod(layer.output_shape[1:]), prod(layer.input_shape[1:])
+    kernel, often, long = layer.weight_shape[2:], copies(case), lengths(case)
+    positions = max(outputs, inputs)
+    return (
+        # What comes back to an input's copies is added up.
+        Scale(prod(layer.weight_shape) * often + 1, magnitudes[0], g * w * often,
+              min(prod(kernel), outputs), long, kernel),
+        Scale(case.batch * positions + 1, magnitudes[1], g * x * sqrt(often),
+              min(outputs, inputs * often), long, kernel),
+        Scale(case.batch * outputs + 1, magnitudes[2], g * sqrt(case.batch * outputs)),
+    )  # fmt: skip
+
+
+def copies(case: Case) -> int:
+    """How often a padded input has one of its numbers at most: once where padding is zeros."""
+    layer: Any = case.layer
+    if case.op.linear or getattr(layer, "padding_mode", "zeros") == "zeros":
+        return 1
+    return prod(1 + max(0, before) + max(0, after) for before, after in layer.padding)
+
+
+def lengths(case: Case) -> tuple[int, ...]:
+    """The longest transform that an axis needs: padded input and kernel, to a power of two."""
+    if case.op.linear:
+        return ()
+    layer: Any = case.layer
+    conv = layer.conv if case.op.transposed else layer
+    full = (axis.padded + axis.extent - 1 for axis in conv.axes)
+    return tuple(1 << max(0, size - 1).bit_length() for size in full)
 
 
 def direct_bound(scale: Scale, dtype: str) -> Any:
     """|ŷ - y| <= gamma_n (|T| |x| + |b|), for each output.
 
-    Halves are summed in float32 and rounded once: u (1 + gamma_n) more. A complex product is four
-    real ones and two sums: gamma_(n + 2) and a factor of 2 (ibid., section 3.6).
+    Halves are summed in float32 and rounded once: u (1 + gamma_n) more. The real part of a sum of
+    complex products is a sum of 2 n real ones, whose absolute values come to at most the same sum
+    of moduli; the imaginary part too: a factor of sqrt 2 for both.
     """
-    if dtype in ("float16", "bfloat16"):
-        inner = gamma(scale.terms, UNITS["float32"])
-        return (inner + unit(dtype) * (1 + inner)) * scale.magnitude
+    inner = gamma(scale.terms, inner_unit(dtype))
+    if dtype in HALF_DTYPES:
+        inner += unit(dtype) * (1 + inner)
     if dtype.startswith("complex"):
-        return 2 * gamma(scale.terms + 2, unit(dtype)) * scale.magnitude
-    return gamma(scale.terms, unit(dtype)) * scale.magnitude
+        inner = sqrt(2) * gamma(2 * scale.terms, unit(dtype))
+    return inner * scale.magnitude
+
+
+def transform_error(length: int) -> float:
+    """The normwise relative error of an FFT of up to this length, in units roundoff.
+
+    |F̂x - Fx|₂ <= e |Fx|₂, for roots of unity that are off by mu <= 2 u (sines and cosines by a
+    unit in the last place) and complex products by sqrt 2 gamma_2 (Higham, lemma 3.5): so together
+    by less than 5 u. A level of radix r has one product for its twiddle factors, then sums of r
+    terms: off by (r + 4) u times the sum of their moduli, and that is in norm sqrt r times the
+    result's. One level: c(r) = sqrt r (r + 4) + 5; with r = 2 it is above Higham's theorem 24.2.
+    Over the prime factors of a length L their sum is largest for L twos or for L itself, as c(2^t)
+    is convex in t; one level of 2 is added for the way from real data to half as many complex.
+
+    Bluestein's algorithm convolves with a chirp b of 2 L - 1 numbers of modulus 1: three transforms
+    of less than 4 L, with at most 16 u a bit for radices up to 11, whose errors grow by
+    sqrt 2 sqrt L (that of b), and 2 sqrt L, for |Fb| <= 2 L and |F x|₂ = sqrt L |x|₂.
+    """
+    bits, root = log2(length), sqrt(length)
+    error = max(_level(length), bits * _level(2)) + _level(2)
+    if length < BLUESTEIN:
+        return error
+    chirp = (sqrt(2) + 4) * root * 16 * (bits + 2) + 2 * root * 5 + 2 * 5
+    return max(error, chirp)
+
+
+def _level(radix: int) -> float:
+    """c(r) of transform_error."""
+    return sqrt(radix) * (radix + 4) + 5
 
 
 def fft_bound(scale: Scale, dtype: str) -> Any:
-    """Normwise: three transforms of log2 L stages, each off by at most gamma_8 (ibid., 24.1).
+    """Normwise, for each output: a convolution by FFTs of any length (Higham, chapter 24).
 
-    The error of an output is at most the 2-norm of the errors of all, and that of each channel's
-    product |x|₂ |w|₂ times the relative errors of the three transforms and of the product.
+    p and q are transformed, each off by e, the sum of e over the axes; multiplied; summed over at
+    most n channels and items; transformed back. By the inequality of Cauchy and Schwarz, with
+    Parseval's equation, an output is off by less than before |p|₂ |q|₂ up to here,
+
+        before = (1 + e)² (1 + 5 u) (1 + gamma_n) - 1
+
+    and the way back adds e times the 2-norm of all outputs, at most sqrt(taps) |p|₂ |q|₂ by Young's
+    inequality. Then the bias is added, and the result is rounded.
     """
-    size = max(2, scale.magnitude.size * scale.terms)
-    stages = 3 * log2(size) + 4
-    u = unit("float32") if dtype in ("float16", "bfloat16") else unit(dtype)
-    return stages * gamma(8, u) * scale.norm + unit(dtype) * scale.magnitude
+    u = inner_unit(dtype)
+    e = prod(1 + gamma(transform_error(length), u) for length in scale.lengths) - 1
+    before = (1 + e) ** 2 * (1 + 5 * u) * (1 + gamma(2 * scale.terms, u)) - 1
+    outputs = sqrt(scale.taps) + before * sqrt(prod(scale.lengths))
+    return _stored((before + e * outputs) * scale.norm, scale, dtype)
 
 
 def winograd_bound(scale: Scale, dtype: str) -> Any:
-    """Normwise: the growth of the three transforms times that of a direct sum."""
-    u = unit("float32") if dtype in ("float16", "bfloat16") else unit(dtype)
-    grown = WINOGRAD_GROWTH * gamma(scale.terms + 8, u) * scale.norm
-    return grown + unit(dtype) * scale.magnitude
+    """Normwise, for each output: tiles of up to 8 cells nested over the axes.
+
+    To an output each of the three transforms of an axis takes a sum of at most 8 products and the
+    rounding of its coefficients, then there is one product and the sum over the channels and tiles:
+    so many roundings, times what verify.winograd.growth says (componentwise it is theorem 1 of
+    Barabasz et al., 2020).
+    """
+    u = inner_unit(dtype)
+    roundings = scale.terms + 1 + 3 * (len(POINTS) + 1) * len(scale.kernel)
+    grown = prod(map(growth, scale.kernel))
+    if dtype.startswith("complex"):
+        grown, roundings = sqrt(2) * grown, 2 * roundings
+    return _stored(grown * gamma(roundings, u) * scale.norm, scale, dtype)
+
+
+def _stored(error: Any, scale: Scale, dtype: str) -> Any:
+    """The error after the bias is added and the result is rounded."""
+    u = gamma(1, inner_unit(dtype)) + unit(dtype)
+    return error + u * (scale.magnitude + error)
 
 
 def tf32_bound(scale: Scale, dtype: str) -> Any:
@@ -121,12 +209,16 @@ BOUNDS = {
 }
 
 
-def within_half(error: Any, scale: Scale, dtype: str) -> bool:
-    """Whether a half's error is that of float32 sums, rounded once, or a fast algorithm's.
+def allowed(dtype: str, algorithm: str) -> tuple[str, ...]:
+    """The kinds of arithmetic that a claim allows; a direct sum is never wrong."""
+    names = ("fft", "winograd", "tf32") if algorithm == "auto" else (algorithm,)
+    return ("direct", *(n for n in names if n != "direct" and (n != "tf32" or dtype == "float32")))
 
-    The sums of fast algorithms are off by less than a rounding to half: twice the direct bound.
-    """
-    return bool((error <= 2 * direct_bound(scale, dtype)).all())
+
+def bound(scale: Scale, dtype: str, name: str) -> Any:
+    """How far from what toeplitz computes a result may be: it is a direct sum in float64 itself."""
+    wide = "complex128" if dtype.startswith("complex") else "float64"
+    return BOUNDS[name](scale, dtype) + direct_bound(scale, wide)
 
 
 def arithmetic(error: Any, scale: Scale, dtype: str, algorithm: str, exact: bool) -> str | None:
@@ -140,12 +232,24 @@ def arithmetic(error: Any, scale: Scale, dtype: str, algorithm: str, exact: bool
         return None
     if worst == 0:
         return "direct"
-    names = ("direct", "fft", "winograd", "tf32") if algorithm == "auto" else (algorithm,)
-    for name in names:
-        if exact and (name in ("direct", "tf32") or worst >= 0.5):
+    if exact and worst >= 0.5:
+        return None
+    return next(_explaining(error, scale, dtype, algorithm, exact), None)
+
+
+def may_be_rounding(error: Any, scale: Scale, dtype: str, algorithm: str) -> bool:
+    """Whether a fast algorithm may be off by a whole unit here: then the data tell nothing."""
+    return any(_explaining(error, scale, dtype, algorithm, True))
+
+
+def _explaining(error: Any, scale: Scale, dtype: str, algorithm: str, exact: bool) -> Iterator[str]:
+    """The kinds of arithmetic whose bound an error keeps; of exact sums only the fast ones."""
+    for name in allowed(dtype, algorithm):
+        if exact and name in ("direct", "tf32"):
             continue
-        if dtype not in ("float32", "float64") and name == "tf32":
-            continue
-        if bool((error <= BOUNDS[name](scale, dtype)).all()):
-            return name
-    return None
+        if bool((error <= bound(scale, dtype, name)).all()):
+            yield name
+
+
+def _norm(array: Any) -> float:
+    return float(np.linalg.norm(array.ravel()))

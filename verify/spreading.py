@@ -1,0 +1,64 @@
+"""Where a NaN that spreads comes from: from padding, or from how a right algorithm works."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import product
+from typing import Any
+
+from verify.case import Case
+from verify.judgement import judge_forward
+from verify.suspect import Suspect
+
+
+def from_padding(suspect: Suspect, case: Case) -> bool:
+    """Whether a NaN spreads because padding is x times 0.
+
+    It is not said of what spreads a NaN without padding too: a transform, or zeros between the
+    taps of a dilated kernel. Nor of what spreads it only where the kernel is larger than the
+    input: there the two may change places, and the kernel is what gets the padding.
+    """
+    if case.op.linear or case.op.transposed:
+        return False
+    layer: Any = case.layer
+    if not any(map(any, layer.padding)):
+        return False
+    plain = ({"padding": 0, "input_shape": sizes} for sizes in (layer.input_shape, _wider(layer)))
+    if any(spreads(suspect, other) for changes in plain for other in _changed(case, changes)):
+        return False
+    wide = _changed(case, {"input_shape": _wider(layer)})
+    return any(spreads(suspect, other) for other in wide)
+
+
+def spreads(suspect: Suspect, case: Case) -> bool:
+    """Whether a NaN at some place of the first channel is told where it is not read."""
+    _, _, *sizes = case.arrays.x.shape
+    found = (judge_forward(suspect, case.but(at=(place,))).violation for place in _places(sizes))
+    return any(broken is not None and broken.code == "CV161" for broken in found)
+
+
+def _places(sizes: list[int]) -> Iterator[int]:
+    """The flat places of the first cells of each axis, of one in the middle and of the last."""
+    for cell in product(
+        *(sorted({0, 1, 2, size // 2, size - 1} & {*range(size)}) for size in sizes)
+    ):
+        place = 0
+        for size, index in zip(sizes, cell, strict=True):
+            place = place * size + index
+        yield place
+
+
+def _wider(layer: Any) -> tuple[int, ...]:
+    """An input that is wider than the kernel and than the padded input."""
+    sizes = (axis.size + abs(axis.before) + abs(axis.after) + axis.extent for axis in layer.axes)
+    return (layer.input_shape[0], *sizes)
+
+
+def _changed(case: Case, changes: dict[str, Any]) -> Iterator[Case]:
+    """The case with another layer; none if there is no such layer."""
+    layer: Any = case.layer
+    arguments = {f.name: getattr(layer, f.name) for f in fields(layer) if f.name != "conv"}
+    try:
+        changed = type(layer)(**(arguments | changes))
+    except ValueError:
+        return
+    yield case.but(layer=changed, padding=None, data="nan", batch=max(1, case.batch))
