@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from verify import winograd
 from verify.case import Case
-from verify.winograd import POINTS, growth
+from verify.winograd import CELLS
 
 ALGORITHMS = ("auto", "direct", "fft", "winograd", "tf32")
 UNITS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "complex64": 2.0**-24}
@@ -31,7 +32,7 @@ class Scale:
     terms: products in its longest sum, and the bias. magnitude: the sum of their absolute values
     (|T| |x| + |b|), an array like the result. norm: |p|₂ |q|₂ of the two arrays that are
     convolved. taps: the positions of the smaller one. lengths: of the longest transform of each
-    axis. kernel: the taps of each axis.
+    axis. growth, tiled: that of Winograd's algorithm, and the norm of what is in one of its tiles.
     """
 
     terms: int
@@ -39,7 +40,8 @@ class Scale:
     norm: float
     taps: int = 1
     lengths: tuple[int, ...] = ()
-    kernel: tuple[int, ...] = ()
+    growth: float = 1.0
+    tiled: float = float("inf")
 
 
 def unit(dtype: str) -> float:
@@ -72,7 +74,8 @@ def scale_forward(case: Case) -> Scale:
     often, kernel = copies(case), layer.weight_shape[2:]
     norm = sqrt(often) * _norm(arrays.x) * _norm(arrays.w)
     taps = min(prod(kernel), prod(layer.input_shape[1:]) * often)
-    return Scale(terms + 1, magnitude, norm, taps, lengths(case), kernel)
+    growth = growth_of(case, case.op.transposed)
+    return Scale(terms + 1, magnitude, norm, taps, lengths(case), growth, _tiled(case))
 
 
 def scales_backward(case: Case) -> tuple[Scale, Scale, Scale]:
@@ -81,16 +84,35 @@ def scales_backward(case: Case) -> tuple[Scale, Scale, Scale]:
     magnitudes = layer.gradients(abs(arrays.g), abs(arrays.x), abs(arrays.w))
     g, x, w = map(_norm, (arrays.g, arrays.x, arrays.w))
     outputs, inputs = prod(layer.output_shape[1:]), prod(layer.input_shape[1:])
-    kernel, often, long = layer.weight_shape[2:], copies(case), lengths(case)
+    kernel, often = layer.weight_shape[2:], copies(case)
+    long, growth = lengths(case), growth_of(case, True)
     positions = max(outputs, inputs)
     return (
         # What comes back to an input's copies is added up.
         Scale(prod(layer.weight_shape) * often + 1, magnitudes[0], g * w * often,
-              min(prod(kernel), outputs), long, kernel),
+              min(prod(kernel), outputs), long, growth),
         Scale(case.batch * positions + 1, magnitudes[1], g * x * sqrt(often),
-              min(outputs, inputs * often), long, kernel),
+              min(outputs, inputs * often), long, growth),
         Scale(case.batch * outputs + 1, magnitudes[2], g * sqrt(case.batch * outputs)),
     )  # fmt: skip
+
+
+def growth_of(case: Case, backward: bool) -> float:
+    """The growth of Winograd's algorithm, nested over the axes."""
+    return prod(winograd.growth(taps, backward) for taps in case.layer.weight_shape[2:])
+
+
+def _tiled(case: Case) -> float:
+    """At most |x|₂ |w|₂ of the cells of one tile, in all channels of a group, and of one filter.
+
+    With strides each phase has a tile of its own.
+    """
+    arrays, layer = case.arrays, case.layer
+    if case.op.transposed or not arrays.x.size or max(layer.weight_shape[2:], default=1) >= CELLS:
+        return float("inf")  # tiles overlap, or the kernel is cut into blocks
+    cells = layer.weight_shape[1] * CELLS**case.op.ndim * prod(getattr(layer, "stride", ()))
+    filters = np.linalg.norm(arrays.w.reshape(len(arrays.w), -1), axis=1)
+    return float(sqrt(cells) * abs(arrays.x).max() * filters.max())
 
 
 def copies(case: Case) -> int:
@@ -182,11 +204,11 @@ def winograd_bound(scale: Scale, dtype: str) -> Any:
     Barabasz et al., 2020).
     """
     u = inner_unit(dtype)
-    roundings = scale.terms + 1 + 3 * (len(POINTS) + 1) * len(scale.kernel)
-    grown = prod(map(growth, scale.kernel))
+    roundings = scale.terms + 1 + 3 * (CELLS + 1) * len(scale.lengths)
+    grown = scale.growth
     if dtype.startswith("complex"):
         grown, roundings = sqrt(2) * grown, 2 * roundings
-    return _stored(grown * gamma(roundings, u) * scale.norm, scale, dtype)
+    return _stored(grown * gamma(roundings, u) * min(scale.norm, scale.tiled), scale, dtype)
 
 
 def _stored(error: Any, scale: Scale, dtype: str) -> Any:

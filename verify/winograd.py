@@ -14,7 +14,6 @@ Winograd Convolution for Deep Neural Networks, 2020.
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
-from itertools import combinations
 from math import ceil, prod, sqrt
 from typing import TypeAlias
 
@@ -23,8 +22,11 @@ Matrix: TypeAlias = list[Row]
 
 INFINITY = None
 HALF = Fraction(1, 2)
-# Those of the usual tiles, and no others up to 8 cells.
-POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), HALF, -HALF, INFINITY)
+# The points of the usual tiles of up to 8 cells, in the two usual orders; infinity is the last one
+# of a tile, or none is.
+POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), HALF, -HALF)
+ORDERS = (POINTS, (*POINTS[:3], HALF, -HALF, *POINTS[3:5]))
+CELLS = 8
 
 
 def matrices(m: int, r: int, points: Sequence[Fraction | None]) -> tuple[Matrix, Matrix, Matrix]:
@@ -54,44 +56,45 @@ def matrices(m: int, r: int, points: Sequence[Fraction | None]) -> tuple[Matrix,
 
 
 @cache
-def growth(taps: int) -> float:
+def growth(taps: int, backward: bool = False) -> float:
     """How much the errors of a sum of products may grow, for one axis of a kernel of some taps.
 
     To first order an output of F(m, r) is off by a number of roundings times
 
         sum over p of |A_pi| |G_p w| |B_p x|  <=  |w|₂ |x|₂ sum over p of |A_pi| |G_p|₂ |B_p|₂
 
-    This is the largest of these sums, over tiles of up to 8 cells with any of POINTS, for kernels
-    of up to so many taps. Scaling the rows of the matrices does not change it. Nested over axes
-    the matrices are Kronecker products, and the sums multiply. The gradients have the same
-    matrices, with the parts exchanged; there ceil(n / m) tiles overlap at most, which costs the
-    square root by the inequality of Cauchy and Schwarz, and so it is with longer kernels, which
-    are cut into blocks of 7 taps.
+    This is the largest of these sums over the usual tiles, for kernels of up to so many taps.
+    Scaling the rows of the matrices does not change it. Nested over axes the matrices are
+    Kronecker products, and the sums multiply. The gradients have the same matrices, with their
+    parts exchanged (backward); there ceil(n / m) tiles overlap at most, which costs the square
+    root by the inequality of Cauchy and Schwarz, and so it is with longer kernels, which are cut
+    into blocks of 7 taps.
 
-    >>> round(growth(3), 1)
-    60.8
+    >>> round(growth(3), 1), round(growth(3, backward=True), 1)
+    (24.6, 46.5)
     """
     if taps < 2:
         return 1.0
-    blocks = ceil(taps / (len(POINTS) - 1))
-    sizes = range(2, min(taps, len(POINTS) - 1) + 1)
-    tiles = ((m, r) for r in sizes for m in range(2, len(POINTS) - r + 2))
-    return sqrt(blocks) * max(_worst(m, r) for m, r in tiles)
+    blocks = ceil(taps / (CELLS - 1))
+    tiles = [(m, r) for r in range(2, min(taps, CELLS - 1) + 1) for m in range(2, CELLS - r + 2)]
+    return sqrt(blocks) * max(
+        grown(m, r, points, backward) for m, r in tiles for points in choices(m + r - 1)
+    )
+
+
+def choices(cells: int) -> list[tuple[Fraction | None, ...]]:
+    """The usual points of a tile of some cells."""
+    with_infinity = [(*order[: cells - 1], INFINITY) for order in ORDERS]
+    return with_infinity + [order[:cells] for order in ORDERS if cells <= len(order)]
 
 
 @cache
-def _worst(m: int, r: int) -> float:
-    return max(grown(m, r, points) for points in combinations(POINTS, m + r - 1))
-
-
-def grown(m: int, r: int, points: Sequence[Fraction | None]) -> float:
-    """The growth of one F(m, r), the largest of its forward and its two backward passes."""
+def grown(m: int, r: int, points: tuple[Fraction | None, ...], backward: bool = False) -> float:
+    """The growth of one F(m, r), or the larger of its two backward passes."""
     a, g, b = (list(map(_floats, matrix)) for matrix in matrices(m, r, points))
-    overlap = sqrt(ceil((m + r - 1) / m))
-    forward, weight, back = (
-        max(_sums(one, two, three)) for one, two, three in ((a, g, b), (g, a, b), (b, a, g))
-    )
-    return max(forward, overlap * weight, overlap * back)
+    if not backward:
+        return max(_sums(a, g, b))
+    return sqrt(ceil((m + r - 1) / m)) * max(*_sums(g, a, b), *_sums(b, a, g))
 
 
 def _sums(
