@@ -19,14 +19,15 @@ def fft_bound(p, q, terms, u):
     """|error| of a bilinear product of p and q by FFTs in float64.
 
     One FFT of length L has a normwise relative error of at most e = 7 u log2 L (Higham, ch. 24:
-    eta = mu + gamma_4 (sqrt 2 + mu) < 7 u for each of log2 L levels). Two transforms, the product
-    and one back: (3 e + 3 u) |p|_2 |q|_2 by Cauchy-Schwarz, to first order; `terms` products are
-    added. L stays below 2^24 here, the 2 is for the higher orders, and u is that of float64: what
-    is narrower is widened first.
+    eta = mu + gamma_4 (sqrt 2 + mu) < 7 u for each of log2 L levels). Two transforms and the
+    product: (2 e + 3 u) |p|_2 |q|_2 by Cauchy-Schwarz, to first order; `terms` products are added.
+    The way back is off by e times the 2-norm of all outputs, sqrt(n) |p|_2 |q|_2 at most for n
+    numbers in the smaller of the two, by Young's inequality. L stays below 2^24 here, the 2 is for
+    the higher orders, and u is that of float64: what is narrower is widened first.
     """
     return (
         2
-        * (3 * 7 * 24 + 3 + terms)
+        * ((2 + min(p.size, q.size) ** 0.5) * 7 * 24 + 3 + terms)
         * U
         * np.linalg.norm(p.astype(complex))
         * np.linalg.norm(q.astype(complex))

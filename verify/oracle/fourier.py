@@ -25,8 +25,8 @@ def fft_conv(
         max |z^ - z| <= (2 e + 3 u) |x|_2 |w|_2 + e |z|_2
 
     It scales with the norms of the whole arrays, not with |x| * |w| at that output: a small value
-    beside a large one may lose all its digits. Higham's constant for e is for radix 2; NumPy's
-    radices are mixed, so no bound in numbers is offered here.
+    beside a large one may lose all its digits. verify.rounding.fft_bound has it in numbers, for
+    NumPy's radices too: the oracle itself imports nothing.
 
     Raises ValueError where the shapes and the geometry do not fit together.
     Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), ch. 24.
