@@ -4,15 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verify.api import assert_conforms, check, diagnose, recover
+    from verify.api import assert_conforms, check, diagnose, recover, recover_triples
     from verify.certificate import Certificate
     from verify.certifying import certify
+    from verify.dependence import Recovered
     from verify.polynomials import prove
     from verify.report import Finding, Report
 
 __all__ = [
     "Certificate",
     "Finding",
+    "Recovered",
     "Report",
     "assert_conforms",
     "certify",
@@ -20,6 +22,7 @@ __all__ = [
     "diagnose",
     "prove",
     "recover",
+    "recover_triples",
 ]
 
 _HOMES = {
@@ -27,6 +30,7 @@ _HOMES = {
     "certify": "verify.certifying",
     "prove": "verify.polynomials",
     "Finding": "verify.report",
+    "Recovered": "verify.dependence",
     "Report": "verify.report",
 }
 

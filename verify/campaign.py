@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from verify.features import Coverage, wanted
 from verify.findings import GRADIENTS, VALUES, Failures, Key, Telling, key
 from verify.history import History
 from verify.judgement import Judgement, Violation, judge_backward, judge_forward
-from verify.ops import Op
+from verify.ops import Layer, Op
 from verify.patterns import Seen
 from verify.report import Report
 from verify.rounding import ALGORITHMS
@@ -39,17 +39,21 @@ def run(
     replay: Callable[[Violation], str] = lambda violation: "",
 ) -> Report:
     """Judge an implementation and report."""
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}: got {algorithm!r}")
-    space = _space(op, supports, suspect)
-    campaign = _Campaign(suspect, space, algorithm, seed, dtypes)
+    space = space_of(op, supports, suspect)
+    campaign = Campaign(suspect, space, algorithm, seed, dtypes)
     return campaign.run(max_examples, seconds, replay)
 
 
-class _Campaign:
+class Campaign:
+    """What one run draws, sees and tells."""
+
+    given: Layer | None = None  # the geometry that is asked about, if it is one
+
     def __init__(
         self, suspect: Suspect, space: Space, algorithm: str, seed: int, dtypes: tuple[str, ...]
     ) -> None:
+        if algorithm not in ALGORITHMS:
+            raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}: got {algorithm!r}")
         self.suspect = suspect
         self.space = space
         self.algorithm = algorithm
@@ -67,8 +71,9 @@ class _Campaign:
     def run(
         self, max_examples: int, seconds: float | None, replay: Callable[[Violation], str]
     ) -> Report:
+        """Judge what is drawn, and report."""
         start = time.monotonic()
-        for case in self.drawing.cases(max_examples):
+        for case in self.drawn(max_examples):
             if seconds is not None and time.monotonic() - start > seconds:
                 break
             if sum(len(f.violations) for f in self.failures.values()) >= ENOUGH:
@@ -82,6 +87,7 @@ class _Campaign:
             self.seen,
             self.drawing.further,
             self.history,
+            self.given,
         )
         findings = [replace(f, replay=replay(f.violation)) for f in telling.findings()]
         return Report(
@@ -96,6 +102,10 @@ class _Campaign:
             self.seed,
             time.monotonic() - start,
         )
+
+    def drawn(self, max_examples: int) -> Iterator[Case]:
+        """The cases to judge."""
+        return self.drawing.cases(max_examples)
 
     def _judge(self, case: Case) -> None:
         if case.data in HALVES:
@@ -206,9 +216,10 @@ class _Campaign:
         return self.algorithm in ("auto", "direct") and from_padding(self.suspect, case)
 
 
-def _space(
+def space_of(
     op: Op, supports: Mapping[str, Any] | Callable[[Case], bool] | None, suspect: Suspect
 ) -> Space:
+    """The part of an op's geometries that an implementation claims to do."""
     without = frozenset(missing(suspect, op))
     taken = suspect.parameters()
     if taken is not None and not taken & {"b", "bias"} and len(taken - set(op.parameters)) < 3:

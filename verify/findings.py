@@ -10,6 +10,7 @@ from verify.case import HALVES, Case
 from verify.diagnosis import Diagnosis, diagnose_seen, explains, follows, tells_apart
 from verify.history import History
 from verify.judgement import Violation, judge_backward, judge_forward
+from verify.ops import Layer
 from verify.patterns import Seen, when
 from verify.report import Finding
 from verify.shrinking import shrink
@@ -43,10 +44,6 @@ class Failures:
     violations: list[tuple[int, Violation]] = field(default_factory=list)
 
     @property
-    def smallest(self) -> Violation:
-        return min((v for _, v in self.violations), key=lambda v: size(v.case))
-
-    @property
     def first(self) -> int:
         return min(number for number, _ in self.violations)
 
@@ -70,6 +67,7 @@ class Telling:
     seen: dict[int | None, list[Seen]]
     more: Callable[[], Iterator[Case]]  # further cases, where mistakes must be told apart
     history: History
+    given: Layer | None = None  # told on this geometry where it fails there
 
     def findings(self) -> Iterator[Finding]:
         """One for each distinct cause: what a named mistake explains is not told again."""
@@ -199,8 +197,14 @@ class Telling:
     ) -> Finding:
         values = [k for k in keys if k[0] in VALUES[:2]]
         told = keys[:1] if first or keys[0][0] in GRADIENTS else values or keys
-        smallest = min((self.failures[k].smallest for k in told), key=lambda v: size(v.case))
-        shrunk = shrink(smallest, lambda case: self.again(case, smallest))
+        failed = [v for k in told for _, v in self.failures[k].violations]
+        there = [v for v in failed if v.case.layer == self.given]
+        smallest = min(there or failed, key=lambda v: size(v.case))
+
+        def broken(case: Case) -> Violation | None:
+            return self.again(case, smallest) if not there or case.layer == self.given else None
+
+        shrunk = shrink(smallest, broken)
         return Finding(
             shrunk,
             self.suspect.name,

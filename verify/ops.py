@@ -77,3 +77,29 @@ def named(name: Any) -> Op:
     if name not in OPS:
         raise ValueError(f"op must be one of {', '.join(OPS)}: got {name!r}")
     return OPS[name]
+
+
+def of_layer(layer: Any) -> Op:
+    """The op that an implementation of a layer is called as.
+
+    Errors: TypeError for what is no layer; ValueError for a layer that no call can name.
+    """
+    if not isinstance(layer, Layer):
+        raise TypeError(f"conv must be a Conv, a ConvTranspose or a Linear, got {layer!r}")
+    if isinstance(layer, Linear):
+        return OPS["linear"]
+    axes = len(layer.input_shape) - 1
+    if axes not in (1, 2, 3):
+        raise ValueError(f"conv must have 1, 2 or 3 spatial axes to be called, got {axes}")
+    lopsided = any(before != after for before, after in layer.padding)
+    if isinstance(layer, ConvTranspose):
+        if lopsided:
+            raise ValueError(
+                f"a transposed convolution is called with one padding for each axis, "
+                f"got {layer.padding}"
+            )
+        return OPS[f"conv_transpose{axes}d"]
+    if max(layer.input_dilation) > 1:
+        raise ValueError(f"no call has an input_dilation, got {layer.input_dilation}")
+    plain = layer.padding_mode == "zeros" and not lopsided
+    return OPS[f"conv{axes}d" if plain else f"padded_conv{axes}d"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from verify.case import EXACT
+from verify.case import EXACT, Case
 from verify.codes import CODES
 from verify.diagnosis import Diagnosis
 from verify.features import Coverage, pairs
@@ -31,6 +31,11 @@ class Finding:
     @property
     def code(self) -> str:
         return self.violation.code
+
+    @property
+    def case(self) -> Case:
+        """The smallest case that shows it."""
+        return self.violation.case
 
     @property
     def name(self) -> str:
@@ -93,7 +98,8 @@ class Report:
     """The outcome of a run.
 
     ok: whether nothing was found. findings: one for each distinct cause. cases: calls that
-    answered; unsupported: calls refused with NotImplementedError.
+    answered; unsupported: calls refused with NotImplementedError. notes: what diagnose() says of
+    the geometry it was asked about.
     """
 
     suspect: str
@@ -155,6 +161,7 @@ class Report:
             "features": dict(self.coverage.single),
             "pairs": {" & ".join(sorted(p)): n for p, n in self.coverage.double.items()},
             "arithmetic": dict(self.arithmetic),
+            "notes": list(self.notes),
             "findings": [_finding(finding) for finding in self.findings],
         }
         return json.dumps(plain, indent=2)
