@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from verify.case import Case, exact_limit
+from verify.judgement import DIRT, dirty
 from verify.rounding import Scale, direct_bound, fft_bound, winograd_bound
 from verify.suspect import Outcome, Suspect
 
@@ -58,6 +59,7 @@ class Answers:
             return y
         near = np.rint(y)
         error = float(np.max(np.abs(y - near), initial=0.0))
+        near += 0.0  # no negative zeros
         return near if error < 0.5 and error <= self._bound(x) else y
 
     def _bound(self, x: Any) -> float:
@@ -87,11 +89,12 @@ class Probes:
         count = ceil(CERTAINTY / log2(2 * largest + 1))
         self.answers = answers
         self.x = rng.integers(-largest, largest + 1, (count, *shape)).astype(answers.w.dtype)
+        self.y = np.concatenate([answers(one[None]) for one in self.x])
+        self._repeats()
         nothing = answers(np.zeros_like(self.x[:1]))
         if nothing.any():
             where = first_place(nothing != 0)
             raise ValueError(f"f is not linear in x: f(0) must be 0, got {told(nothing, where)}")
-        self.y = np.concatenate([answers(one[None]) for one in self.x])
         self._adds()
         self.together = self._together()
 
@@ -100,6 +103,19 @@ class Probes:
         y = (matrix @ self.x.reshape(len(self.x), -1).T).T
         got = self.y.reshape(len(self.y), -1)
         return bool((np.abs(y - got) <= self.answers.room(self.x, y, got)).all())
+
+    def _repeats(self) -> None:
+        first = self.y[:1]
+        for value in (DIRT, -DIRT):
+            dirty(self.answers.case, value)
+            again = self.answers(self.x[:1])
+            differ = np.abs(first - again) > self.answers.room(self.x[:1], first, again)
+            if differ.any():
+                where = first_place(differ)
+                raise ValueError(
+                    f"f must give the same for the same call, got {told(first, where)} "
+                    f"and then {again[where].item()!r}"
+                )
 
     def _adds(self) -> None:
         total = self.answers(self.x[:1] + self.x[1:2])
@@ -142,7 +158,7 @@ def _array(outcome: Outcome) -> Any:
         raise ValueError(f"f must return one numpy array, got a tuple of {len(y)}")
     if y.dtype.kind not in "biufc":
         raise ValueError(f"f must return numbers, got an array of {y.dtype}")
-    return y if y.dtype.kind == "c" else y.astype(np.float64)
+    return np.array(y, np.complex128 if y.dtype.kind == "c" else np.float64)
 
 
 def first_place(differ: Any) -> tuple[int, ...]:

@@ -129,8 +129,8 @@ def recover_triples(f: Callable[..., Any], conv: Layer) -> Recovered:
     """
     layer = conv
     recovery = Recovery(f, layer)
-    _linear_in_weights(recovery)
     drawn = [recovery.probes(w) for w in _random(layer.weight_shape, DRAWN)]
+    _linear_in_weights(recovery)
     for colours in _colourings(layer):
         if colours.most == 1 and colours.count > ONE_BY_ONE:
             raise ValueError(
