@@ -133,6 +133,14 @@ def test_a_target_that_names_nothing_callable_is_one_sentence(folder, text, targ
          "ImportError: torch is not installed: pip install 'conv-toeplitz[torch]'"),
         ("onnx", "onnxruntime:Conv",
          "ImportError: onnx is not installed: pip install 'conv-toeplitz[onnx]'"),
+        ("onnx", "onnx.reference:Conv",
+         "ImportError: onnx is not installed: pip install 'conv-toeplitz[onnx]'"),
+        ("jax", "jax.lax:conv_general_dilated",
+         "ImportError: jax is not installed: pip install 'conv-toeplitz[jax]'"),
+        ("tensorflow", "tensorflow.nn:conv2d",
+         "ImportError: tensorflow is not installed: pip install 'conv-toeplitz[tensorflow]'"),
+        ("keras", "keras.ops:conv",
+         "ImportError: keras is not installed: pip install 'conv-toeplitz[keras]'"),
     ],
 )  # fmt: skip
 def test_a_library_that_is_missing_is_told_with_its_extra(monkeypatch, missing, target, sentence):
@@ -165,8 +173,8 @@ def test_an_adapter_can_be_named_or_given_or_switched_off(folder):
     "text, adapter, sentence",
     [
         ("", "jaxx",
-         "ValueError: adapter must be one of torch, onnxruntime, scipy.signal, numpy, or "
-         "module:callable: got 'jaxx'"),
+         "ValueError: adapter must be one of torch, onnxruntime, scipy.signal, jax, tensorflow, "
+         "keras, onnx.reference, numpy, or module:callable: got 'jaxx'"),
         ("a = 1", "mine_5:a", "ValueError: mine_5:a is not callable: it is of type int"),
         ("def a(function, op): return function", "mine_5:a",
          "ValueError: an adapter returns (forward, backward), or None for the second"),
@@ -193,7 +201,7 @@ def test_loading_imports_no_library_that_is_not_named():
 
     code = (
         "import sys, verify, verify.targets, verify.isolation; verify.targets.load('json:loads'); "
-        "print([n for n in ('torch', 'onnx', 'onnxruntime', 'scipy.signal') if n in sys.modules])"
+        "print([n for n in verify.adapters.LIBRARIES if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

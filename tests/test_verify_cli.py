@@ -267,9 +267,9 @@ USAGE = {
     ("right:conv2d", "--replay", "x"): "an id has 12 digits of 0-9a-f: got 'x'",
     ("right:conv2d", "--replay", "0" * 12, "--dtype", "int8"):
         "--dtype does not go with --replay (see toeplitz verify --help)",
-    ("right:conv2d", "--adapter", "jax"):
-        "adapter must be one of torch, onnxruntime, scipy.signal, numpy, or module:callable: "
-        "got 'jax'",
+    ("right:conv2d", "--adapter", "jaxx"):
+        "adapter must be one of torch, onnxruntime, scipy.signal, jax, tensorflow, keras, "
+        "onnx.reference, numpy, or module:callable: got 'jaxx'",
 }  # fmt: skip
 
 
@@ -384,6 +384,8 @@ LIBRARIES = [
     ("torch.nn.functional:conv2d", "torch"),
     ("onnxruntime:Conv", "onnxruntime"),
     ("scipy.signal:correlate2d", "scipy"),
+    ("jax.lax:conv_general_dilated", "jax"),
+    ("onnx.reference:Conv", "onnx"),
 ]
 
 

@@ -63,7 +63,7 @@ def claims(context: click.Context, option: click.Parameter, entries: tuple[str, 
 )
 @click.option("--op", help="conv2d, conv_transpose1d, padded_conv2d, linear …; else conv2d")
 @click.option("--backward", metavar="TARGET", help="its gradients; with --exec a command")
-@click.option("--adapter", help="torch, onnxruntime, scipy.signal, numpy or module:callable")
+@click.option("--adapter", help="torch, jax, tensorflow …, numpy for none, or module:callable")
 @click.option("--seed", type=click.IntRange(0), help="of what is drawn; else 0")
 @click.option("--max-examples", type=click.IntRange(1), help="cases of the first phase; else 500")
 @click.option("--time", type=float, callback=seconds, help="seconds after which none is drawn")
@@ -112,6 +112,8 @@ def verify_command(
       toeplitz verify homework.py:conv1d --op conv1d --supports groups=1 --supports stride=1,2
       toeplitz verify torch.nn.functional:conv2d
       toeplitz verify scipy.signal:correlate2d
+      toeplitz verify jax.lax:conv_general_dilated --op conv3d
+      toeplitz verify onnx.reference:Conv
       toeplitz verify onnxruntime:Conv --dtype float32 --json -
       toeplitz verify --exec ./my_conv --backward ./my_conv
     """

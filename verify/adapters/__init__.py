@@ -59,6 +59,10 @@ LIBRARIES = {
     "torch": Library("verify.adapters.torch", "torch"),
     "onnxruntime": Library("verify.adapters.onnxruntime", "onnx", by_name=True),
     "scipy.signal": Library("verify.adapters.scipy"),
+    "jax": Library("verify.adapters.jax", "jax"),
+    "tensorflow": Library("verify.adapters.tensorflow", "tensorflow"),
+    "keras": Library("verify.adapters.keras", "keras"),
+    "onnx.reference": Library("verify.adapters.onnx", "onnx", by_name=True),
 }
 
 

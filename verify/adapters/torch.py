@@ -4,15 +4,15 @@ torch is imported when a target is loaded, for this module can be read without i
 """
 
 import warnings
-from functools import wraps
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from verify.adapters import Function, each_axis, pairs, same
+from verify.adapters.calls import Arrays, passes
 from verify.case import numpy_dtype
 from verify.ops import OPS, Op
-from verify.suspect import taken_by
 
 # What torch calls each op: padded and depthwise convolutions are the same functions.
 NAMES = {name: name.removeprefix("padded_").removeprefix("depthwise_") for name in OPS}
@@ -37,30 +37,22 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
     if name is not None and name != NAMES[op.name]:
         raise ValueError(f"torch's {name} does not do {op.name}: take {NAMES[op.name]}")
     call = _padding_first(function) if name is not None and op.padded else function
+    return passes(call, op, library())
 
-    @wraps(function)
-    def forward(*arrays: Any, **arguments: Any) -> Any:
-        return _numpy(_supported(call, [_tensor(array) for array in arrays], arguments))
 
-    @wraps(function)
-    def backward(g: Any, x: Any, w: Any, **arguments: Any) -> Any:
-        leaves = [_tensor(x), _tensor(w)]
-        if not (leaves[0].is_floating_point() or leaves[0].is_complex()):
-            raise NotImplementedError(f"torch has no gradients of {x.dtype}")
-        outputs = w.shape[1] * arguments.get("groups", 1) if op.transposed else w.shape[0]
-        leaves.append(leaves[1].new_zeros(outputs))
+def library() -> Arrays:
+    """The arrays of torch."""
+    import torch
+
+    def pull_back(call: Function, leaves: Sequence[Any], g: Any) -> Any:
         leaves = [leaf.requires_grad_() for leaf in leaves]
         with torch.enable_grad():
-            if _takes_bias(function):
-                y = _supported(call, leaves, arguments)
-            else:
-                y = _supported(call, leaves[:2], arguments)
-                y = y + leaves[2].reshape(-1, *(1,) * op.ndim)
-        return _numpy(
-            torch.autograd.grad(y, leaves, _tensor(g), allow_unused=True, materialize_grads=True)
-        )
+            y = call(*leaves)
+        return torch.autograd.grad(y, leaves, g, allow_unused=True, materialize_grads=True)
 
-    return forward, backward
+    # Older versions than 2.5 say so in the text only.
+    refusals = ((RuntimeError, "not implemented for"),)
+    return Arrays("torch", torch.Tensor, _tensor, _array, pull_back, refusals)
 
 
 def _padding_first(function: Function) -> Function:
@@ -104,21 +96,6 @@ def _padding_first(function: Function) -> Function:
     return padded
 
 
-def _supported(function: Function, tensors: list[Any], arguments: dict[str, Any]) -> Any:
-    """Call it, and say in Python's way what torch has no code for."""
-    try:
-        return function(*tensors, **arguments)
-    except RuntimeError as error:  # older versions than 2.5 say so in the text only
-        if "not implemented for" in str(error):
-            raise NotImplementedError(str(error)) from error
-        raise
-
-
-def _takes_bias(function: Function) -> bool:
-    taken = taken_by(function)  # torch's own functions have no signature, and take it
-    return taken is None or not taken.isdisjoint(("b", "bias"))
-
-
 def _tensor(array: Any) -> Any:
     """The array as a tensor, in the same memory except where its steps are negative."""
     import torch
@@ -132,15 +109,11 @@ def _tensor(array: Any) -> Any:
     return tensor.view(torch.bfloat16) if half else tensor
 
 
-def _numpy(value: Any) -> Any:
-    """Tensors as arrays, also those in a tuple; whatever else as it is."""
+def _array(tensor: Any) -> Any:
+    """The tensor as an array."""
     import torch
 
-    if type(value) in (tuple, list):
-        return type(value)(_numpy(part) for part in value)
-    if not isinstance(value, torch.Tensor):
-        return value
-    tensor = value.detach().cpu().resolve_conj().resolve_neg()
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(numpy_dtype("bfloat16"))
     return tensor.numpy()
