@@ -260,11 +260,11 @@ def test_numpy_made_strict_by_the_implementation_is_its_own_affair(suspect):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_arrays_lie_in_the_memory_of_the_worker_as_the_case_says(suspect, layout):
     case = CASE.but(layout=layout)
-    x = case.arrays.given("x")["x"]
+    x = case.given("x")["x"]
     seen = suspect.forward(case, how="where").value
     assert seen.tolist() == [*x.strides, x.flags.writeable]
     changed = suspect.forward(case, how="where", x=np.ones((4, 2, 3, 3))).value
-    x = case.but(layer=Conv((2, 3, 3), (3, 2, 2, 3)), batch=4).arrays.given("x")["x"]
+    x = case.but(layer=Conv((2, 3, 3), (3, 2, 2, 3)), batch=4).given("x")["x"]
     assert changed.tolist() == [*x.strides, x.flags.writeable]
 
 

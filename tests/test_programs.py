@@ -514,7 +514,7 @@ def test_every_dtype_survives_the_way(dtype, need):
     for byte in f"toeplitz 1 ok {dtype} y=2,3\n".encode() + data:
         assert not answer.complete
         answer.feed(bytes([byte]))
-    flat = [array.ravel() for array in case.arrays.given("x", "w").values()]
+    flat = [array.ravel() for array in case.given("x", "w").values()]
     value = answer.outcome().value
     assert value.dtype == numpy_dtype(dtype)
     assert value.tolist() == np.concatenate(flat).reshape(2, 3).tolist()

@@ -35,7 +35,8 @@ def check(
     stride=…, …), returns (grad_x, grad_w, grad_b). supports: the part of the space that f claims,
     as {"groups": 1, "stride": (1, 2)} or a predicate on a case. algorithm: "direct", "fft",
     "winograd", "tf32", or "auto": integer data decide. time: seconds after which no new case is
-    tried.
+    tried. dtypes: some of float64, float32, float16, bfloat16, int8 … int64, complex64 and
+    complex128, by name.
 
     Returns a Report: report.ok, report.findings, str(report), report.to_json().
     Errors: TypeError, ValueError for a wrong argument.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from importlib.util import find_spec
 from math import isqrt, prod
 from typing import Any
 
@@ -12,9 +13,13 @@ from verify.ops import Layer, Op, named
 
 LAYOUTS = ("contiguous", "transposed", "sliced", "reversed", "channels_last", "readonly")
 LAYERS: dict[str, Any] = {kind.__name__: kind for kind in (Conv, ConvTranspose, Linear)}
+DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32", "int64",
+          "complex64", "complex128")  # fmt: skip
 HALVES = ("half sums", "half gradients")
+NON_FINITE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 EXACT = ("integers", "signs", "impulses", "long sums")  # integers whose sums the dtype holds
-DATA = (*EXACT, "rounding", "nan", "inf", *HALVES)
+DATA = (*EXACT, "rounding", *NON_FINITE, *HALVES)
+AROUND = {"layout", "full", "wrong"}  # fields of a case that its numbers do not depend on
 LARGE = 2048.0  # float16 holds it, and not one more
 
 
@@ -27,8 +32,8 @@ class Case:
     and -1. seed: which of them; of halves an even one puts the large number first. layout: how x,
     w and g lie in memory (LAYOUTS). full: every argument written out as a tuple. padding: how the
     padding is written, if not in numbers. at: for "impulses" the flat places of the ones in x and
-    w; for "nan" and "inf" the flat place in x; counted from the start again where the arrays are
-    smaller.
+    w; for "nan" and "±inf" the flat place in x; counted from the start again where the arrays are
+    smaller. wrong: the kind of wrong call that is derived from it (verify.wrong_calls).
     """
 
     op: Op
@@ -42,6 +47,7 @@ class Case:
     full: bool = False
     padding: str | None = None
     at: tuple[int, ...] = ()
+    wrong: str = ""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -54,7 +60,18 @@ class Case:
 
     def but(self, **changes: Any) -> "Case":
         """The same case with some fields changed."""
-        return replace(self, **changes)
+        changed = replace(self, **changes)
+        if "arrays" in vars(self) and changes.keys() <= AROUND:
+            vars(changed)["arrays"] = self.arrays
+        return changed
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Fresh arrays as the implementation gets them, in the case's dtype and layout."""
+        arrays = {name: getattr(self.arrays, name) for name in names}
+        return {
+            name: None if array is None else laid_out(array, self.dtype, self.layout)
+            for name, array in arrays.items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """The case as plain values that from_json reads."""
@@ -65,6 +82,8 @@ class Case:
             if field.name != "conv"  # a ConvTranspose works it out
         }
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.wrong:
+            del plain["wrong"]
         return plain | {"op": self.op.name, "layer": [kind.__name__, arguments]}
 
     @staticmethod
@@ -101,13 +120,16 @@ class Arrays:
             self.x, self.w, self.g = (
                 a + 1j * _integers(rng, a.shape, largest) for a in (self.x, self.w, self.g)
             )
-        if case.data == "rounding":
+        if case.data == "rounding" and "int" not in case.dtype:
             self.x, self.w, self.g = (
                 _rounded(a * rng.uniform(0.5, 1.5, a.shape), case.dtype)
                 for a in (self.x, self.w, self.g)
             )
-        if case.data in ("nan", "inf"):
-            _put(self.x, case.at[0], np.nan if case.data == "nan" else np.inf)
+        if exact_terms(case) < most_terms(case) and case.data != "long sums":
+            for array in (self.w, self.g):
+                _thinned(rng, array, exact_terms(case))
+        if case.data in NON_FINITE:
+            _put(self.x, case.at[0], NON_FINITE[case.data])
         if case.data in HALVES:
             self._half()
 
@@ -126,16 +148,6 @@ class Arrays:
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return self.x_shape, self.case.layer.weight_shape
 
-    def given(self, *names: str) -> dict[str, Any]:
-        """Fresh arrays as the implementation gets them, in the case's dtype and layout."""
-        made = {}
-        for name in names:
-            array = getattr(self, name)
-            made[name] = (
-                None if array is None else laid_out(array, self.case.dtype, self.case.layout)
-            )
-        return made
-
     @cached_property
     def y(self) -> Any:
         """What f must return: T(w) x + b, exact."""
@@ -149,24 +161,41 @@ class Arrays:
 
 def amplitude(case: Case) -> int:
     """The largest integer data with which every partial sum is exact in the dtype."""
-    layer = case.layer
-    forward = prod(layer.weight_shape[1:])
-    if case.op.transposed:
-        forward = prod(layer.weight_shape) // max(1, layer.weight_shape[1])
-    back = max(case.batch * prod(layer.output_shape[1:]), prod(layer.weight_shape))
-    terms = max(forward, back, 1)
-    if case.data == "long sums":
-        terms = max(forward, 1)
+    limit = _limit(case)
     if case.data == "signs":
         return 1
-    limit = exact_limit(case.dtype) // (2 if case.dtype.startswith("complex") else 1)
     if case.data == "long sums":
         # Products that need more bits than the next narrower dtype has.
-        return max(1, min(8191, isqrt(limit // (terms + 1))))
+        return max(1, min(8191, isqrt(limit // (_forward_terms(case) + 1))))
+    terms = most_terms(case)
     for largest in range(9, 1, -1):
         if largest * largest * terms + largest <= limit:
             return largest
     return 1
+
+
+def most_terms(case: Case) -> int:
+    """The most products that an output or a gradient adds up."""
+    layer = case.layer
+    places = case.batch * prod(layer.output_shape[1:])
+    back = max(places, case.batch * prod(layer.input_shape[1:]), prod(layer.weight_shape))
+    return max(_forward_terms(case), back, 1)
+
+
+def exact_terms(case: Case) -> int:
+    """The most products of ones, and a bias of one, whose sum is exact in the dtype."""
+    return _limit(case) - 1
+
+
+def _forward_terms(case: Case) -> int:
+    layer = case.layer
+    if case.op.transposed:
+        return max(1, prod(layer.weight_shape) // max(1, layer.weight_shape[1]))
+    return max(1, prod(layer.weight_shape[1:]))
+
+
+def _limit(case: Case) -> int:
+    return exact_limit(case.dtype) // (2 if case.dtype.startswith("complex") else 1)
 
 
 def exact_limit(dtype: str) -> int:
@@ -186,6 +215,21 @@ def numpy_dtype(name: str) -> Any:
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(name)
+
+
+def checked_dtypes(dtypes: Any) -> tuple[str, ...]:
+    """The dtypes of a run: a tuple of names of DTYPES.
+
+    Errors: ValueError for another name, for none, and for bfloat16 without ml_dtypes.
+    """
+    names = tuple(dtypes) if isinstance(dtypes, tuple | list) else ()
+    unknown = [name for name in names if name not in DTYPES]
+    if unknown or not names:
+        got = repr(unknown[0] if unknown else dtypes)
+        raise ValueError(f"dtypes must be some of {', '.join(DTYPES)}, in a tuple: got {got}")
+    if "bfloat16" in names and find_spec("ml_dtypes") is None:
+        raise ValueError("dtypes has bfloat16, which needs ml_dtypes: pip install ml_dtypes")
+    return names
 
 
 def laid_out(array: Any, dtype: str, layout: str) -> Any:
@@ -209,6 +253,12 @@ def laid_out(array: Any, dtype: str, layout: str) -> Any:
 def _put(array: Any, place: int, value: float) -> None:
     if array.size:
         array.flat[place % array.size] = value
+
+
+def _thinned(rng: np.random.Generator, array: Any, most: int) -> None:
+    """Put zeros for all but so many entries, so that no sum has more terms."""
+    flat = array.reshape(-1)
+    flat[rng.permutation(flat.size)[most:]] = 0
 
 
 def _integers(rng: np.random.Generator, shape: tuple[int, ...], largest: int) -> Any:

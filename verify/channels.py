@@ -82,6 +82,10 @@ def of_channels(op: Op) -> Iterator[tuple[str, Prediction]]:
     yield "outputs doubled", lambda m: 2 * m.case.arrays.y
     for block in BLOCKS:
         yield from _blocked(block)
+    yield "weights conjugated", lambda m: m.y(w=m.w.conj())
+    yield "inputs conjugated", lambda m: m.y(x=m.x.conj())
+    yield "imaginary parts of the inputs lost", lambda m: m.y(x=m.x.real)
+    yield "imaginary parts of the outputs lost", lambda m: m.case.arrays.y.real
 
 
 def _blocked(block: int) -> Iterator[tuple[str, Prediction]]:

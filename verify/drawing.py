@@ -1,11 +1,13 @@
 """Which cases a run is made of: small ones first, then what is harder to meet."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from random import Random
 from typing import Any
 
 from verify.case import Case
 from verify.features import Coverage
+from verify.sizes import CHANNELS
 from verify.strategies import Space, drawn_case, left_out
 
 MORE = 240  # cases drawn at large for telling mistakes apart
@@ -40,7 +42,15 @@ class Drawing:
                 yield from self._hard(FEW, early=7000)
         for pair in self.coverage.unmet():
             yield from self._draw(5, wanted=pair)
-        yield from self._hard(max(8, max_examples // 16))
+        few = max(8, max_examples // 16)
+        yield from self._hard(few)
+        for number, channels in enumerate(islice(self._counts(), few)):
+            yield from self._draw(1, channels=channels, again=5000 + number)
+
+    def _counts(self) -> Iterator[tuple[int, int]]:
+        """Every number of channels as that of the inputs and as that of the outputs, mixed."""
+        chance = Random(f"{self.seed} channels")
+        yield from zip(*(chance.sample(CHANNELS, len(CHANNELS)) for _ in range(2)), strict=True)
 
     def _hard(self, few: int, early: int = 0) -> Iterator[Case]:
         """Calls written in short, large sizes, and data that low precision cannot hold."""
@@ -77,14 +87,16 @@ class Drawing:
             for case in self._draw(2, wanted=pair | {"batch > 1"}, again=2000):
                 yield case.but(layout="contiguous", data="integers")
 
-    def _draw(self, count: int, again: int = 0, small: float = SMALL, **kind: Any) -> list[Case]:
+    def _draw(
+        self, count: int, again: int = 0, small: float = SMALL, **kind: Any
+    ) -> Iterator[Case]:
         # Hypothesis would draw differently from one program to the next: here a seed must repeat.
         chance = Random(f"{self.seed} {again} {sorted(kind.get('wanted', ()))}")
 
         def small_first(values: Sequence[Any]) -> Any:
             return values[0] if chance.random() < small else chance.choice(values)
 
-        drawn = (
-            drawn_case(small_first, self.space, dtypes=self.dtypes, **kind) for _ in range(count)
-        )
-        return [case for case in drawn if self.space.holds(case)]
+        for _ in range(count):
+            case = drawn_case(small_first, self.space, dtypes=self.dtypes, **kind)
+            if self.space.holds(case):
+                yield case

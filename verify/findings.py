@@ -23,9 +23,13 @@ CAUSES = ("CV151", "CV153", "CV150", "CV152", "CV154", "CV105")  # why a value i
 CHECKED = 64  # further cases that a name must explain as well
 MORE = 120  # and those from which another is looked for
 
+CUT_OFF = "large numbers cut off, or kept in too few bits"
 LOOKS = {
     "CV103": "computes in a dtype of its own",
     "CV105": "low-precision accumulation",
+    "CV120": CUT_OFF,
+    "CV121": CUT_OFF,
+    "CV130": CUT_OFF,
     "CV150": "an argument changed in place",
     "CV151": "something random or uninitialised",
     "CV152": "memory read as if it were contiguous",
@@ -104,8 +108,9 @@ class Telling:
                 yield self._finding(keys, None, first=True)
                 for k in keys:
                     left.pop(k, None)
-        for k in left:
-            yield self._finding([k], None)
+        bilinear = [k for k in (("CV120", False), ("CV121", False)) if k in left]
+        for keys in [bilinear] * bool(bilinear) + [[k] for k in left if k not in bilinear]:
+            yield self._finding(keys, None)
 
     def _same(self, named: Iterable[str], diagnosis: Diagnosis | None, which: int | None) -> str:
         """The name without the gradient that shows it, or that of a forward pass with the same

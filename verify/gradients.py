@@ -42,6 +42,11 @@ def _common(op: Op, which: int) -> Iterator[tuple[str, Prediction]]:
     yield f"{name} doubled", lambda m: 2 * m.case.arrays.gradients[which]
     yield f"only the first item's gradient counted in {name}", partial(_one_item, which, 0)
     yield f"only the last item's gradient counted in {name}", partial(_one_item, which, -1)
+    if which < 2:
+        yield (
+            f"{name} without the complex conjugate",
+            lambda m: _part(which, m.gradients(x=m.x.conj(), w=m.w.conj())),
+        )
     if op.linear or which == 2:
         return
     for step in ("stride", "dilation"):

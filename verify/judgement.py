@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.case import EXACT, HALVES, Case, numpy_dtype
+from verify.case import EXACT, HALVES, NON_FINITE, Case, numpy_dtype
 from verify.rounding import (
     HALF_DTYPES,
     Scale,
@@ -81,7 +81,7 @@ def dirty(case: Case, value: float = DIRT) -> None:
     shape = (case.batch, *case.layer.output_shape)
     kinds = {numpy_dtype(case.dtype), np.dtype(np.float64)}
     with np.errstate(over="ignore", invalid="ignore"):
-        kept = [np.full(shape, value).astype(kind) for kind in kinds for _ in range(SPARE)]
+        kept = [np.full(shape, value, kind) for kind in kinds for _ in range(SPARE)]
     del kept
 
 
@@ -157,7 +157,7 @@ def _compare(
     wide = got.astype(expected.dtype) if got.dtype.kind == "V" else got
     if np.array_equal(wide, expected):
         return None, "direct"
-    if np.isnan(expected).any() or np.isinf(expected).any():
+    if case.data in NON_FINITE:
         return _non_finite(case, what, wide, expected), None
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.abs(wide.astype(np.result_type(expected.dtype, wide.dtype)) - expected)
@@ -220,6 +220,16 @@ def _less_rounding(case: Case) -> Iterator[Case]:
         yield case.but(dtype=WIDER[case.dtype])
     if case.data != "signs":
         yield case.but(data="signs")
+
+
+def is_array(outcome: Outcome) -> bool:
+    """Whether a call returned one array."""
+    return outcome.ok and isinstance(outcome.value, np.ndarray)
+
+
+def wide(array: Any) -> Any:
+    """The array in float64 or complex128."""
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def differs(code: str, case: Case, what: str, got: Any, expected: Any, differ: Any) -> Violation:

@@ -35,7 +35,7 @@ def shrink(violation: Violation, broken: Broken) -> Violation:
 def impulses(violation: Violation, broken: Broken) -> Violation:
     """The failure with a single one in x and in w, where there is such a failure."""
     case = violation.case
-    if case.bias or case.data != "integers" or violation.what != "y":
+    if case.bias or case.data != "integers" or violation.what != "y" or case.wrong:
         return violation
     places = prod(case.arrays.x.shape), prod(case.arrays.w.shape)
     if not all(places) or places[0] * places[1] > IMPULSES:

@@ -1,19 +1,17 @@
 """Hypothesis strategies for cases: valid by construction, small first, different on each axis."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from math import prod
 from typing import Any
 
 from hypothesis import strategies as st
 
 from toeplitz import Conv, ConvTranspose, Linear
-from verify.case import LAYOUTS, Case
+from verify.case import HALVES, LAYOUTS, Case
 from verify.ops import Layer, Op
+from verify.sizes import CHANNELS, TILES, TRIPLES, Draw, affordable, counted
 
-Draw = Callable[[Sequence[Any]], Any]
-
-CHANNELS = (*range(1, 18), 24, 25, 32, 33)
-TILES = (16, 17, 32, 33, 65)
 MODES = ("circular", "reflect", "replicate")
 
 
@@ -23,13 +21,14 @@ class Space:
 
     allowed: for "stride", "dilation", "padding", "groups", "kernel" or "output_padding" the values
     that each axis may take. predicate: what a case must be besides. without: arguments that the
-    implementation does not take ("b" for the bias).
+    implementation does not take ("b" for the bias). dtypes: of the arrays, any if there are none.
     """
 
     op: Op
     allowed: Mapping[str, Collection[int]] = field(default_factory=dict)
     predicate: Callable[[Case], bool] | None = None
     without: frozenset[str] = frozenset()
+    dtypes: tuple[str, ...] = ()
 
     def values(self, name: str, least: int, most: int) -> list[int]:
         """The values to draw from, small ones first."""
@@ -40,7 +39,8 @@ class Space:
         return [value for value in chosen if least <= value] or chosen
 
     def holds(self, case: Case) -> bool:
-        return self.predicate is None or bool(self.predicate(case))
+        asked = case.data in HALVES or case.dtype in (self.dtypes or (case.dtype,))
+        return asked and (self.predicate is None or bool(self.predicate(case)))
 
 
 @st.composite
@@ -55,14 +55,15 @@ def drawn_case(
     wanted: frozenset[str] = frozenset(),
     dtypes: tuple[str, ...] = ("float64", "float32"),
     large: bool = False,
+    channels: tuple[int, int] | None = None,
 ) -> Case:
     """A case of a space, with the wanted features as far as the space has them.
 
     draw: chooses one of some values, small ones first. large: sizes up to tiles of 65 and
-    channels up to 33, where otherwise they are small.
+    channels up to 33, where otherwise they are small. channels: how many inputs and outputs.
     """
     op = space.op
-    layer, written = _layer(draw, space, wanted, large)
+    layer, written = _layer(draw, space, wanted, large, channels)
     batch = 0 if "batch 0" in wanted else draw((1, 2, 3, 1, 2, 0))
     if "batch > 1" in wanted:
         batch = draw(range(2, 4))
@@ -81,13 +82,20 @@ def drawn_case(
 
 
 def _layer(
-    draw: Draw, space: Space, wanted: frozenset[str], large: bool
+    draw: Draw,
+    space: Space,
+    wanted: frozenset[str],
+    large: bool,
+    channels: tuple[int, int] | None = None,
 ) -> tuple[Layer, str | None]:
     op = space.op
     if op.linear:
         features = CHANNELS if large else range(1, 6)
-        return Linear(draw(features), draw(features)), None
+        return Linear(*(channels or (draw(features), draw(features)))), None
     groups, width, height = _channels(draw, space, wanted, large)
+    if channels:
+        values = None if op.depthwise else space.values("groups", 1, 3)
+        groups, width, height = counted(draw, values, *channels)
     kernel = _kernel(draw, space, wanted)
     stride = _steps(draw, space, "stride", "strides differ", "stride > 1", wanted)
     if "stride > kernel" in wanted:
@@ -102,10 +110,11 @@ def _layer(
         long = draw(range(op.ndim))
         outputs[long] = draw((4, 5, 7, 8, 9, 12, *TILES))
         outputs[long - 1] = outputs[long] if op.ndim == 1 else draw((1, 2, 4, 9))
-    if op.transposed:
-        channels = groups, width, height
-        return _transposed(draw, space, wanted, channels, kernel, stride, dilation, outputs), None
     weight_shape = (groups * height, width, *kernel)
+    outputs = affordable(outputs, prod(weight_shape))
+    if op.transposed:
+        counts = groups, width, height
+        return _transposed(draw, space, wanted, counts, kernel, stride, dilation, outputs), None
     mode = _mode(draw, space, wanted)
     if _named(draw, space, wanted):
         names = ["same_upper", "same_lower", "valid"]
@@ -284,4 +293,6 @@ def left_out(case: Case, space: Space) -> Iterator[Case]:
                 changed = type(layer)(**(given | {name: value}))
             except ValueError:
                 continue  # the kernel no longer fits
+            if prod(changed.output_shape[1:]) * prod(changed.weight_shape) > TRIPLES:
+                continue
             yield case.but(layer=changed, full=False, padding=None)

@@ -70,10 +70,13 @@ class Callables:
         self._backward = backward
         self.name = str(name or getattr(forward, "__name__", type(forward).__name__))
         self.has_backward = backward is not None
+        self._taken = {"forward": taken_by(forward)}
+        if backward is not None:
+            self._taken["backward"] = taken_by(backward)
         self._returned: list[tuple[Any, Any]] = []  # the arrays of the last call, and copies
 
     def parameters(self) -> frozenset[str] | None:
-        return taken_by(self._forward)
+        return self._taken["forward"]
 
     def forward(self, case: Case, **changes: Any) -> Outcome:
         return self._call(self._forward, "forward", case, changes)
@@ -86,7 +89,7 @@ class Callables:
     def _call(
         self, function: Callable[..., Any], role: str, case: Case, changes: Mapping[str, Any]
     ) -> Outcome:
-        outcome = perform(function, *inputs(role, case, changes, taken_by(function)))
+        outcome = perform(function, *inputs(role, case, changes, self._taken[role]))
         overwrote = not all(_same(copy, array) for array, copy in self._returned)
         parts = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
         self._returned = [(part, np.array(part, order="C")) for part in parts if outcome.ok]
@@ -102,7 +105,7 @@ def inputs(
     where it says nothing, as stride=(1, 1).
     """
     names = ROLES[role]
-    arrays = dict.fromkeys(names) | case.arrays.given(*(n for n in names if n not in changes))
+    arrays = dict.fromkeys(names) | case.given(*(n for n in names if n not in changes))
     for name in names:
         if changes.get(name) is not None:
             arrays[name] = laid_out(changes[name], case.dtype, case.layout)

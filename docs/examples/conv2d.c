@@ -148,6 +148,8 @@ int main(void)
         else if (x.size[1] != w.size[1] * groups || w.size[0] % groups != 0)
             printf("toeplitz 1 refused %ld channels, weights for %ld\n",
                    x.size[1], w.size[1] * groups);
+        else if (!back && b.size[0] != 0 && b.size[0] != w.size[0])
+            printf("toeplitz 1 refused %ld biases for %ld outputs\n", b.size[0], w.size[0]);
         else if (back)
             backward(bytes, dtype, g, x, w);
         else
