@@ -209,7 +209,7 @@ FLIPPED = [
     "  where       y[0, 0, 0] = 0.0, should be 1.0",
     "              1 of 1 values differ; exact integers, no rounding possible",
     "  looks like  kernel flipped",
-    "              explains all 94 results compared",
+    "              explains all 102 results compared",
     "  not         last tap of the kernel missing, first tap of the kernel missing …",
     "  reproduce   import numpy as np",
     "              x = np.array([[[1.0, 0.0]]])",
