@@ -307,4 +307,4 @@ def test_libraries_are_known_by_the_first_part_of_a_module():
     assert adapters.library("torch.nn.functional") == "torch"
     assert adapters.library("torchvision.ops") is None
     assert adapters.library("scipy.signal") == "scipy.signal"
-    assert adapters.library("scipy.ndimage") is None
+    assert adapters.library("scipy.linalg") is None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from toeplitz import Conv
+from verify.adapters import LIBRARIES
 from verify.case import Case
 from verify.ops import OPS
 from verify.targets import Target, find, load, parse
@@ -173,8 +174,8 @@ def test_an_adapter_can_be_named_or_given_or_switched_off(folder):
     "text, adapter, sentence",
     [
         ("", "jaxx",
-         "ValueError: adapter must be one of torch, onnxruntime, scipy.signal, jax, tensorflow, "
-         "keras, onnx.reference, numpy, or module:callable: got 'jaxx'"),
+         f"ValueError: adapter must be one of {', '.join(LIBRARIES)}, numpy, or module:callable: "
+         "got 'jaxx'"),
         ("a = 1", "mine_5:a", "ValueError: mine_5:a is not callable: it is of type int"),
         ("def a(function, op): return function", "mine_5:a",
          "ValueError: an adapter returns (forward, backward), or None for the second"),

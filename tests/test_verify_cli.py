@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from toeplitz import Linear, cli, explaining, judging
-from verify import laws, replay, rounding
+from verify import adapters, laws, replay, rounding
 from verify.case import Case, numpy_dtype
 from verify.codes import CODES
 from verify.judgement import Violation
@@ -268,8 +268,8 @@ USAGE = {
     ("right:conv2d", "--replay", "0" * 12, "--dtype", "int8"):
         "--dtype does not go with --replay (see toeplitz verify --help)",
     ("right:conv2d", "--adapter", "jaxx"):
-        "adapter must be one of torch, onnxruntime, scipy.signal, jax, tensorflow, keras, "
-        "onnx.reference, numpy, or module:callable: got 'jaxx'",
+        f"adapter must be one of {', '.join(adapters.LIBRARIES)}, numpy, or module:callable: "
+        "got 'jaxx'",
 }  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from verify.ops import Op
+from verify.suspect import taken_by
 
 Function: TypeAlias = Callable[..., Any]
 Adapter: TypeAlias = Callable[[Any, Op], tuple[Function, Function | None]]
@@ -63,6 +64,15 @@ LIBRARIES = {
     "tensorflow": Library("verify.adapters.tensorflow", "tensorflow"),
     "keras": Library("verify.adapters.keras", "keras"),
     "onnx.reference": Library("verify.adapters.onnx", "onnx", by_name=True),
+    "scipy.ndimage": Library("verify.adapters.ndimage"),
+    "cupy": Library("verify.adapters.cupy", "gpu"),
+    "cupyx": Library("verify.adapters.cupy", "gpu"),
+    "cv2.dnn": Library("verify.adapters.cv2_dnn", "opencv", by_name=True),
+    "cv2": Library("verify.adapters.cv2", "opencv"),
+    "mlx": Library("verify.adapters.mlx", "mlx"),
+    "openvino": Library("verify.adapters.openvino", "openvino", by_name=True),
+    "paddle": Library("verify.adapters.paddle", "paddle"),
+    "tinygrad": Library("verify.adapters.tinygrad", "tinygrad"),
 }
 
 
@@ -78,6 +88,12 @@ def adapter(name: str) -> Adapter:
     return adapt
 
 
+def takes_bias(function: Function) -> bool:
+    """Whether a function takes a bias; what has no signature does."""
+    taken = taken_by(function)
+    return taken is None or not taken.isdisjoint(("b", "bias"))
+
+
 def pairs(padding: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """Padding in numbers as (before, after) for each axis.
 
@@ -86,6 +102,26 @@ def pairs(padding: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """
     each = each_axis(padding, ndim)
     return tuple((p, p) if isinstance(p, int) else (int(p[0]), int(p[1])) for p in each)
+
+
+def sides(
+    padding: Any, x: Any, w: Any, stride: Any = 1, dilation: Any = 1
+) -> tuple[tuple[int, int], ...]:
+    """Padding in numbers or by name as (before, after) for each axis of x (N, C, *sizes).
+
+    >>> import numpy as np
+    >>> sides("same_upper", np.ones((1, 1, 4, 5)), np.ones((1, 1, 2, 3)))
+    ((0, 1), (1, 1))
+    """
+    ndim = x.ndim - 2
+    if padding == "valid":
+        padding = 0
+    if not isinstance(padding, str):
+        return pairs(padding, ndim)
+    axes = zip(
+        each_axis(dilation, ndim), w.shape[2:], x.shape[2:], each_axis(stride, ndim), strict=True
+    )
+    return tuple(same(padding, d * (k - 1) + 1, n, s) for d, k, n, s in axes)
 
 
 def each_axis(value: Any, ndim: int) -> tuple[Any, ...]:

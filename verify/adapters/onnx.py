@@ -53,15 +53,7 @@ def operator(name: Any, op: Op, runtime: Runtime) -> Function:
     """An operator of ONNX as a layer."""
     import onnx
 
-    if name not in KINDS:
-        raise ValueError(f"the {runtime.name} adapter has {' and '.join(KINDS)}: got {name}")
-    fitting = KINDS[op.transposed]
-    if op.linear:
-        raise ValueError(f"{runtime.name}:{name} does not do linear: take a convolution")
-    if name != fitting:
-        raise ValueError(
-            f"{runtime.name}:{name} does not do {op.name}: take {runtime.name}:{fitting}"
-        )
+    check(runtime.name, name, op)
 
     @lru_cache(maxsize=512)
     def made(
@@ -85,7 +77,7 @@ def operator(name: Any, op: Op, runtime: Runtime) -> Function:
         x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
         groups: int = 1,
     ) -> Any:  # fmt: skip
-        return run(x, w, b, _attributes(x.ndim - 2, stride, padding, dilation, groups))
+        return run(x, w, b, attributes(x.ndim - 2, stride, padding, dilation, groups))
 
     def padded(
         x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
@@ -99,31 +91,43 @@ def operator(name: Any, op: Op, runtime: Runtime) -> Function:
         x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
         groups: int = 1, dilation: Any = 1,
     ) -> Any:  # fmt: skip
-        attributes = _attributes(x.ndim - 2, stride, padding, dilation, groups)
+        found = attributes(x.ndim - 2, stride, padding, dilation, groups)
         extra = each_axis(output_padding, x.ndim - 2)
         # ONNX says "less than the corresponding stride/dilation dimension", which may mean either.
-        if any(e >= s for e, s in zip(extra, attributes["strides"], strict=True)):
+        if any(e >= s for e, s in zip(extra, found["strides"], strict=True)):
             raise NotImplementedError(
                 f"{runtime.name} wants output_padding smaller than the stride"
             )
-        return run(x, w, b, attributes | {"output_padding": extra})
+        return run(x, w, b, found | {"output_padding": extra})
 
     return transposed if op.transposed else padded if op.padded else conv
 
 
-def _attributes(ndim: int, stride: Any, padding: Any, dilation: Any, groups: int) -> dict[str, Any]:
+def check(library: str, name: Any, op: Op) -> None:
+    """Refuse a name that is not the op's operator."""
+    if name not in KINDS:
+        raise ValueError(f"the {library} adapter has {' and '.join(KINDS)}: got {name}")
+    fitting = KINDS[op.transposed]
+    if op.linear:
+        raise ValueError(f"{library}:{name} does not do linear: take a convolution")
+    if name != fitting:
+        raise ValueError(f"{library}:{name} does not do {op.name}: take {library}:{fitting}")
+
+
+def attributes(ndim: int, stride: Any, padding: Any, dilation: Any, groups: int) -> dict[str, Any]:
+    """A node's attributes, all but output_padding."""
     strides, dilations = each_axis(stride, ndim), each_axis(dilation, ndim)
-    attributes = {"strides": strides, "dilations": dilations, "group": groups}
+    found = {"strides": strides, "dilations": dilations, "group": groups}
     if padding in NAMED:
         if padding == "same" and max(strides) > 1:
             raise ValueError("padding 'same' has stride 1: take 'same_upper' or 'same_lower'")
-        return attributes | {"auto_pad": NAMED[padding]}
+        return found | {"auto_pad": NAMED[padding]}
     if padding == "valid":
-        return attributes | {"auto_pad": "VALID"}
+        return found | {"auto_pad": "VALID"}
     before, after = zip(*pairs(padding, ndim), strict=True)
     if min(before + after) < 0:
         raise NotImplementedError("ONNX allows no negative padding")
-    return attributes | {"pads": before + after}
+    return found | {"pads": before + after}
 
 
 def _model(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, pairs, same
+from verify.adapters import Function, images, pairs, same
 from verify.ops import Op
 
 FLIPPED = {
@@ -34,32 +34,25 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
 
     def layer(x: Any, w: Any, b: Any, padding: Any, groups: int, padding_mode: str) -> Any:
         _check(name, x)
-        _check_shapes(x, w, b, op.ndim, groups)
+        images.check(x, w, b, op.ndim, groups)
         kernel = w.shape[2:]
         sides = _sides(padding, kernel, x.shape[2:])
-        sizes = [n + sum(s) - k + 1 for n, s, k in zip(x.shape[2:], sides, kernel, strict=True)]
         options: dict[str, Any] = {"mode": _mode(sides, kernel)}
         if name in TWO_AXES:
             options["boundary"] = BOUNDARIES.get(padding_mode)
             if options["boundary"] is None:
                 raise NotImplementedError(f"{name} has no padding_mode {padding_mode!r}")
-        if min(sizes) < 1:
-            raise ValueError(f"the kernel {kernel} is larger than the padded input")
+        sizes = images.sizes(x, w, sides)
         axes = tuple(range(2, w.ndim))
         taps = np.flip(w, axes) if FLIPPED[name] else np.conj(w)  # correlate conjugates
         crop = tuple(slice(None) for _ in sizes)
         if options["mode"] == "full":
-            starts = [k - 1 - before for k, (before, _) in zip(kernel, sides, strict=True)]
-            crop = tuple(slice(at, at + n) for at, n in zip(starts, sizes, strict=True))
-        y = np.zeros((len(x), len(w), *sizes), x.dtype)
-        width, height = w.shape[1], len(w) // groups
-        for item, out in np.ndindex(y.shape[:2]):
-            first = out // height * width
-            y[item, out] = sum(
-                function(x[item, first + channel], taps[out, channel], **options)[crop]
-                for channel in range(width)
-            )
-        return y if b is None else y + b.reshape(-1, *(1,) * len(sizes))
+            crop = images.cropped(tuple(k - 1 for k in kernel), sides, sizes)
+
+        def correlate(image: Any, kernel: Any) -> Any:
+            return function(image, kernel, **options)[crop]
+
+        return images.summed(correlate, x, taps, b, sizes, groups)
 
     def plain(x: Any, w: Any, b: Any = None, padding: Any = 0, groups: int = 1) -> Any:
         return layer(x, w, b, padding, groups, "zeros")
@@ -80,16 +73,6 @@ def _check(name: str, x: Any) -> None:
         raise NotImplementedError(f"scipy.signal.{name} does not do {x.dtype.name}")
     if fourier and not np.isfinite(x).all():
         raise NotImplementedError(f"scipy.signal.{name} spreads NaN and infinities")
-
-
-def _check_shapes(x: Any, w: Any, b: Any, ndim: int, groups: int) -> None:
-    """Refuse what the loops over the channels would not notice."""
-    if x.ndim != ndim + 2 or w.ndim != ndim + 2:
-        raise ValueError(f"x and w must have {ndim + 2} axes: got {x.ndim} and {w.ndim}")
-    if groups < 1 or x.shape[1] != w.shape[1] * groups or len(w) % groups:
-        raise ValueError(f"channels and groups do not fit: x {x.shape}, w {w.shape}, {groups}")
-    if b is not None and b.shape != w.shape[:1]:
-        raise ValueError(f"b must have shape {w.shape[:1]}: got {b.shape}")
 
 
 def _sides(
