@@ -317,25 +317,18 @@ def test_functions_of_the_device_get_arrays_there_and_give_ones_of_numpy(gpu):
 @pytest.mark.interop
 def test_the_functions_of_cupyx_are_those_of_scipy(need):
     need("cupy")
-    import cupyx.scipy.ndimage
-    import cupyx.scipy.signal
-
+    signal, images = need("cupyx.scipy.signal"), need("cupyx.scipy.ndimage")
     from verify.adapters import cupy, ndimage, scipy
 
-    for library, names in (
-        (cupyx.scipy.signal, scipy.FLIPPED),
-        (cupyx.scipy.ndimage, ndimage.NAMES),
-    ):
+    for library, names, adapter in (
+        (signal, scipy.FLIPPED, scipy), (images, ndimage.NAMES, ndimage)
+    ):  # fmt: skip
         for name in names:
-            assert getattr(library, name).__name__ == name
-            forward, _ = cupy.adapt(getattr(library, name), OPS["conv2d"])
-            assert (
-                forward.__module__ == (scipy if library is cupyx.scipy.signal else ndimage).__name__
-            )
-    with pytest.raises(
-        ValueError, match=r"^scipy\.signal:correlate2d does not do conv1d: take op conv2d$"
-    ):
-        cupy.adapt(cupyx.scipy.signal.correlate2d, OPS["conv1d"])
+            forward, backward = cupy.adapt(getattr(library, name), OPS["conv2d"])
+            assert forward.__module__ == adapter.__name__
+            assert backward is None
+    with pytest.raises(ValueError, match=r"^scipy\.signal:correlate2d does not do conv1d: take "):
+        cupy.adapt(signal.correlate2d, OPS["conv1d"])
 
 
 @given(st.integers(1, 5), st.data())

@@ -142,6 +142,20 @@ def test_a_target_that_names_nothing_callable_is_one_sentence(folder, text, targ
          "ImportError: tensorflow is not installed: pip install 'conv-toeplitz[tensorflow]'"),
         ("keras", "keras.ops:conv",
          "ImportError: keras is not installed: pip install 'conv-toeplitz[keras]'"),
+        ("cv2", "cv2:filter2D",
+         "ImportError: cv2 is not installed: pip install 'conv-toeplitz[opencv]'"),
+        ("cv2", "cv2.dnn:Conv",
+         "ImportError: cv2 is not installed: pip install 'conv-toeplitz[opencv]'"),
+        ("cupyx", "cupyx.scipy.signal:correlate2d",
+         "ImportError: cupyx is not installed: pip install 'conv-toeplitz[gpu]'"),
+        ("mlx", "mlx.core:conv2d",
+         "ImportError: mlx is not installed: pip install 'conv-toeplitz[mlx]'"),
+        ("openvino", "openvino:Conv",
+         "ImportError: openvino is not installed: pip install 'conv-toeplitz[openvino]'"),
+        ("paddle", "paddle.nn.functional:conv2d",
+         "ImportError: paddle is not installed: pip install 'conv-toeplitz[paddle]'"),
+        ("tinygrad", "tinygrad:Tensor.conv2d",
+         "ImportError: tinygrad is not installed: pip install 'conv-toeplitz[tinygrad]'"),
     ],
 )  # fmt: skip
 def test_a_library_that_is_missing_is_told_with_its_extra(monkeypatch, missing, target, sentence):
@@ -202,7 +216,7 @@ def test_loading_imports_no_library_that_is_not_named():
 
     code = (
         "import sys, verify, verify.targets, verify.isolation; verify.targets.load('json:loads'); "
-        "print([n for n in verify.adapters.LIBRARIES if n in sys.modules])"
+        "print([n for n in (*verify.adapters.LIBRARIES, 'onnx') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -16,8 +16,6 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
     The functions of cupyx.scipy.signal and cupyx.scipy.ndimage become layers as scipy's do.
     """
     import cupy
-    import cupyx.scipy.ndimage
-    import cupyx.scipy.signal
 
     def moved(value: Any, move: Any, kind: Any) -> Any:
         if type(value) in (tuple, list):
@@ -32,11 +30,9 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
         value = function(*(cupy.asarray(array) for array in arrays), **arguments)
         return moved(value, cupy.asnumpy, cupy.ndarray)
 
-    name = getattr(function, "__name__", "")
-    for library, known, adapter in (
-        (cupyx.scipy.signal, scipy.FLIPPED, scipy.adapt),
-        (cupyx.scipy.ndimage, ndimage.NAMES, ndimage.adapt),
-    ):
-        if name in known and function is getattr(library, name):
-            return adapter(on_the_device, op)
+    module = f"{getattr(function, '__module__', '')}."
+    if module.startswith("cupyx.scipy.signal."):
+        return scipy.adapt(on_the_device, op)
+    if module.startswith("cupyx.scipy.ndimage."):
+        return ndimage.adapt(on_the_device, op)
     return on_the_device, None
