@@ -3,6 +3,7 @@
 CI installs none of these libraries: the tests run where they are installed.
 """
 
+import importlib
 import re
 from itertools import islice
 from random import Random
@@ -79,6 +80,10 @@ def wrong_there(module, case):
         return True  # cv2.dnn gives None; MLX dies of a division by zero
     if case.op.linear:
         return False
+    if module == "tinygrad" and case.batch == 0 and case.op.padded:
+        return True  # its pad refuses reflect and the other modes there
+    if module == "tinygrad" and case.op.transposed and max(layer.dilation) > 1:
+        return True  # the gradient may come out of memory that nothing was written to
     if module in ("cv2", "paddle") and case.padding and max(layer.dilation) > 1:
         return True  # padding by name as without dilation
     if module == "cv2" and case.padding == "same_lower":
@@ -171,7 +176,7 @@ UNSUPPORTED = [
      CASE.but(op=OPS["padded_conv2d"], layer=Conv((1, 5, 5), (1, 1, 2, 2), padding=-1)),
      "paddle documents no negative padding"),
     ("tinygrad:Tensor.conv2d", CASE.but(dtype="int8"),
-     "the tinygrad adapter does no convolution of int8"),
+     "the tinygrad adapter does no convolution of dtypes.char"),
 ]  # fmt: skip
 
 
@@ -285,10 +290,10 @@ def test_functions_of_ones_own_are_called_with_the_librarys_arrays(need, tmp_pat
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_arrays_come_back_as_they_went(need, library, dtype):
     need(library)
-    adapter = __import__(f"verify.adapters.{library}", fromlist=["_array"])
+    adapter = importlib.import_module(f"verify.adapters.{library}")
     there = getattr(adapter, "_tensor", None) or adapter._array
-    array = CASE.but(dtype=dtype, layout="reversed").arrays.given("x")["x"]
-    back = adapter._numpy(there(array))
+    array = CASE.but(dtype=dtype, layout="reversed").given("x")["x"]
+    back = (getattr(adapter, "_numpy", None) or adapter._array)(there(array))
     assert back.dtype == array.dtype
     assert back.tobytes() == np.ascontiguousarray(array).tobytes()
 
@@ -305,7 +310,7 @@ def test_functions_of_the_device_get_arrays_there_and_give_ones_of_numpy(gpu):
     from verify.adapters.cupy import adapt
 
     forward, backward = adapt(conv, OPS["conv2d"])
-    arrays = CASE.arrays.given("x", "w", "b").values()
+    arrays = CASE.given("x", "w", "b").values()
     differ(forward(*arrays, groups=2), CASE.arrays.y, "float64")
     assert backward is None
     for name in ("scipy.signal:correlate2d", "scipy.ndimage:correlate"):

@@ -37,7 +37,6 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from verify.ops import Op
-from verify.suspect import taken_by
 
 Function: TypeAlias = Callable[..., Any]
 Adapter: TypeAlias = Callable[[Any, Op], tuple[Function, Function | None]]
@@ -86,12 +85,6 @@ def adapter(name: str) -> Adapter:
     """The adapter of a library."""
     adapt: Adapter = importlib.import_module(LIBRARIES[name].module).adapt
     return adapt
-
-
-def takes_bias(function: Function) -> bool:
-    """Whether a function takes a bias; what has no signature does."""
-    taken = taken_by(function)
-    return taken is None or not taken.isdisjoint(("b", "bias"))
 
 
 def pairs(padding: Any, ndim: int) -> tuple[tuple[int, int], ...]:

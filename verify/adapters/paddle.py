@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, sides, takes_bias
+from verify.adapters import Function, sides
+from verify.adapters.calls import Arrays, passes
 from verify.case import numpy_dtype
 from verify.ops import OPS, Op
 
@@ -42,30 +43,21 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
     if name is not None and name != NAMES[op.name]:
         raise ValueError(f"paddle's {name} does not do {op.name}: take {NAMES[op.name]}")
     call = _own(function, op) if name is not None else function
+    return passes(_documented(call), op, library())
 
-    @wraps(call)
-    def forward(*arrays: Any, **arguments: Any) -> Any:
-        _check(arrays[0])
-        return _numpy(_supported(call, [_tensor(array) for array in arrays], arguments))
 
-    @wraps(call)
-    def backward(g: Any, x: Any, w: Any, **arguments: Any) -> Any:
-        _check(x)
-        outputs = w.shape[1] * arguments.get("groups", 1) if op.transposed else w.shape[0]
-        leaves = [_tensor(a) for a in (x, w, np.zeros(outputs, x.dtype))]
+def library() -> Arrays:
+    """The arrays of paddle."""
+    import paddle
+
+    def pull_back(call: Function, leaves: Any, g: Any) -> Any:
         for leaf in leaves:
             leaf.stop_gradient = False
-        if takes_bias(call):
-            y = _supported(call, leaves, arguments)
-        else:
-            y = _supported(call, leaves[:2], arguments)
-            y = y + leaves[2].reshape([1, -1, *[1] * op.ndim])
-        found = paddle.grad([y], leaves, [_tensor(g)], allow_unused=True)
+        found = paddle.grad([call(*leaves)], leaves, [g], allow_unused=True)
         zeros = [paddle.zeros_like(leaf) for leaf in leaves]
-        grads = [z if f is None else f for f, z in zip(found, zeros, strict=True)]
-        return tuple(_numpy(grad) for grad in grads)
+        return [z if f is None else f for f, z in zip(found, zeros, strict=True)]
 
-    return forward, backward
+    return Arrays("paddle", paddle.Tensor, _tensor, _array, pull_back)
 
 
 def _own(function: Function, op: Op) -> Function:
@@ -99,20 +91,23 @@ def _own(function: Function, op: Op) -> Function:
     return linear if op.linear else padded if op.padded else function
 
 
-def _check(x: Any) -> None:
-    if x.dtype.name not in DTYPES:
-        raise NotImplementedError(f"paddle documents no convolution of {x.dtype.name}")
+def _documented(function: Function) -> Function:
+    """It, for documented dtypes; in Python's way it says what paddle has no code for."""
 
+    @wraps(function)
+    def called(x: Any, *tensors: Any, **arguments: Any) -> Any:
+        dtype = str(x.dtype).removeprefix("paddle.")
+        if dtype not in DTYPES:
+            raise NotImplementedError(f"paddle documents no convolution of {dtype}")
+        try:
+            return function(x, *tensors, **arguments)
+        except RuntimeError as error:
+            told = [line for line in str(error).splitlines() if "is not registered" in line]
+            if told:
+                raise NotImplementedError(told[0].strip()) from error
+            raise
 
-def _supported(function: Function, tensors: list[Any], arguments: dict[str, Any]) -> Any:
-    """Call it, and say in Python's way what paddle has no code for."""
-    try:
-        return function(*tensors, **arguments)
-    except RuntimeError as error:
-        told = [line for line in str(error).splitlines() if "is not registered" in line]
-        if told:
-            raise NotImplementedError(told[0].strip()) from error
-        raise
+    return called
 
 
 def _tensor(array: Any) -> Any:
@@ -124,14 +119,9 @@ def _tensor(array: Any) -> Any:
     return paddle.to_tensor(array)
 
 
-def _numpy(value: Any) -> Any:
-    """Tensors as arrays, also those in a tuple; whatever else as it is."""
+def _array(tensor: Any) -> Any:
     import paddle
 
-    if type(value) in (tuple, list):
-        return type(value)(_numpy(part) for part in value)
-    if not isinstance(value, paddle.Tensor):
-        return value
-    if value.dtype == paddle.bfloat16:
-        return value.detach().view("int16").numpy().view(numpy_dtype("bfloat16"))
-    return value.detach().numpy()
+    if tensor.dtype == paddle.bfloat16:
+        return tensor.detach().view("int16").numpy().view(numpy_dtype("bfloat16"))
+    return tensor.detach().numpy()

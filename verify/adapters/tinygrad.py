@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, sides, takes_bias
+from verify.adapters import Function, sides
+from verify.adapters.calls import Arrays, passes
 from verify.case import numpy_dtype
 from verify.ops import OPS, Op
 
@@ -32,31 +33,24 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
     Tensor's own get their weights as they document them, and their padding by Tensor.pad where it
     is no zeros.
     """
-    from tinygrad import Tensor
+    from tinygrad import Device, Tensor
 
+    Device[Device.DEFAULT]  # without one, as without a C compiler, all calls would fail
     name = next((n for n in set(NAMES.values()) if function is getattr(Tensor, n)), None)
     if name is not None and name != NAMES[op.name]:
         raise ValueError(f"tinygrad's {name} does not do {op.name}: take Tensor.{NAMES[op.name]}")
     call = _own(function, op) if name is not None else function
+    return passes(_exact(call), op, library())
 
-    @wraps(call)
-    def forward(*arrays: Any, **arguments: Any) -> Any:
-        _check(arrays[0])
-        return _numpy(call(*(_tensor(array) for array in arrays), **arguments))
 
-    @wraps(call)
-    def backward(g: Any, x: Any, w: Any, **arguments: Any) -> Any:
-        _check(x)
-        outputs = w.shape[1] * arguments.get("groups", 1) if op.transposed else w.shape[0]
-        leaves = [_tensor(a) for a in (x, w, np.zeros(outputs, x.dtype))]
-        if takes_bias(call):
-            y = call(*leaves, **arguments)
-        else:
-            y = call(*leaves[:2], **arguments)
-            y = y + leaves[2].reshape([1, -1, *[1] * op.ndim])
-        return tuple(map(_numpy, y.gradient(*leaves, gradient=_tensor(g))))
+def library() -> Arrays:
+    """The arrays of tinygrad."""
+    from tinygrad import Tensor
 
-    return forward, backward
+    def pull_back(call: Function, leaves: Any, g: Any) -> Any:
+        return call(*leaves).gradient(*leaves, gradient=g)
+
+    return Arrays("tinygrad", Tensor, _tensor, _array, pull_back)
 
 
 def _own(function: Function, op: Op) -> Function:
@@ -81,9 +75,18 @@ def _own(function: Function, op: Op) -> Function:
     return linear if op.linear else padded if op.padded else function
 
 
-def _check(x: Any) -> None:
-    if x.dtype.name not in DTYPES:
-        raise NotImplementedError(f"the tinygrad adapter does no convolution of {x.dtype.name}")
+def _exact(function: Function) -> Function:
+    """It, for dtypes that the result has too."""
+
+    @wraps(function)
+    def called(x: Any, *tensors: Any, **arguments: Any) -> Any:
+        from tinygrad import dtypes
+
+        if x.dtype not in [getattr(dtypes, name) for name in DTYPES]:
+            raise NotImplementedError(f"the tinygrad adapter does no convolution of {x.dtype}")
+        return function(x, *tensors, **arguments)
+
+    return called
 
 
 def _tensor(array: Any) -> Any:
@@ -95,14 +98,9 @@ def _tensor(array: Any) -> Any:
     return Tensor(array)
 
 
-def _numpy(value: Any) -> Any:
-    """Tensors as arrays, also those in a tuple; whatever else as it is."""
-    from tinygrad import Tensor, dtypes
+def _array(tensor: Any) -> Any:
+    from tinygrad import dtypes
 
-    if type(value) in (tuple, list):
-        return type(value)(_numpy(part) for part in value)
-    if not isinstance(value, Tensor):
-        return value
-    if value.dtype == dtypes.bfloat16:
-        return value.bitcast(dtypes.uint16).numpy().view(numpy_dtype("bfloat16"))
-    return value.numpy()
+    if tensor.dtype == dtypes.bfloat16:
+        return tensor.bitcast(dtypes.uint16).numpy().view(numpy_dtype("bfloat16"))
+    return tensor.numpy()
