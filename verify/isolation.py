@@ -143,10 +143,12 @@ class _Worker:
 
     def __init__(self, setup: dict[str, Any]) -> None:
         path = [os.path.abspath(entry) for entry in sys.path]
-        boot = [entry for entry in path if entry != os.getcwd() or entry == HOME]
+        others = [entry for entry in path if entry not in (os.getcwd(), HOME)]
+        last = [entry for entry in others if _shadows(entry)]
+        boot = [*(entry for entry in others if entry not in last), HOME, *last]
         ours, theirs = socket.socketpair()
         with theirs:
-            setup = setup | {"boot": [*boot, HOME], "path": path, "socket": theirs.fileno()}
+            setup = setup | {"boot": boot, "path": path, "socket": theirs.fileno()}
             # -P: files in the current folder must not stand in for what we import.
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-c", BOOT, json.dumps(setup)],
@@ -232,6 +234,12 @@ class _Worker:
         message = end_of(self.process.returncode) if over else "closed the socket of its judge"
         shown = last_line(self._tail)
         return _Lost(Outcome("crash", message=f"{message}: {shown}" if shown else message))
+
+
+def _shadows(entry: str) -> bool:
+    """Whether a folder holds something of the name of one of our packages."""
+    names = ("verify", "verify.py", "toeplitz", "toeplitz.py")
+    return any(os.path.exists(os.path.join(entry, name)) for name in names)
 
 
 def _end(process: subprocess.Popen[bytes], ours: socket.socket, owner: int) -> None:
