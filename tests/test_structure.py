@@ -17,12 +17,16 @@ TOP = {
     f"toeplitz.{name}"
     for name in (
         "__main__", "calling", "certifying", "cli", "demo", "explaining", "export", "judging",
-        "options", "picture",
+        "options", "picture", "pytest_child", "pytest_plugin",
     )
 }  # fmt: skip
 KNOWS_VERIFY = {
-    f"toeplitz.{name}" for name in ("__main__", "calling", "certifying", "cli", "demo", "judging")
-}
+    f"toeplitz.{name}"
+    for name in (
+        "__main__", "calling", "certifying", "cli", "demo", "judging", "pytest_child",
+        "pytest_plugin",
+    )
+}  # fmt: skip
 PUBLIC = {*toeplitz.__all__, "__version__"}
 
 
@@ -129,12 +133,21 @@ def test_no_module_is_longer_than_300_lines(name):
 
 def test_importing_toeplitz_imports_nothing_slow():
     slow = (
-        "sympy", "matplotlib", "hypothesis", "click", "rich", "torch", "cupy", "verify",
-        "scipy.sparse.linalg",
+        "numpy", "scipy", "sympy", "matplotlib", "hypothesis", "click", "rich", "torch", "cupy",
+        "verify",
     )  # fmt: skip
     code = f"import sys, toeplitz; print([n for n in {slow} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_all_public_names_are_found_when_they_are_asked_for():
+    for name in dir(toeplitz):
+        assert getattr(toeplitz, name).__name__.rpartition(".")[2] == name
+    assert set(dir(toeplitz)) == {*toeplitz.__all__, "symbolic"}
+    typed = next(node for node in TREES["toeplitz"].body if only_for_types(node))
+    imported = {alias.name for line in typed.body for alias in line.names}
+    assert imported == set(toeplitz.__all__)
 
 
 def test_a_circle_and_an_unwanted_arrow_are_seen():

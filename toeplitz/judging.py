@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32",
           "complex64", "complex128")  # fmt: skip
 ALGORITHMS = ("auto", "direct", "fft", "winograd", "tf32")
 OF_TARGETS = ("adapter", "in_process")  # options that programs have no use for
-CAMPAIGN = ("seed", "max_examples", "time", "dtypes", "supports", "algorithm", "json", "op")
+CAMPAIGN = ("seed", "max_examples", "time", "dtypes", "supports", "algorithm", "json", "op",
+            "report", "baseline")  # fmt: skip
 
 
 def seconds(context: click.Context, option: click.Parameter, value: float | None) -> Any:
@@ -93,6 +95,18 @@ def claims(context: click.Context, option: click.Parameter, entries: tuple[str, 
     metavar="FILE",
     help="write the report as JSON; - prints it instead",
 )
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="write it for a CI server: .xml is JUnit's, .json as --json",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="known failures with their reasons, in TOML; one that is not found fails",
+)
 @click.option("--replay", metavar="ID", help="run a failure that was kept again, and no other")
 @click.option("--in-process", is_flag=True, help="without a worker: a crash ends the run")
 def verify_command(
@@ -103,7 +117,7 @@ def verify_command(
     TARGET is module:callable or file.py:callable, called as f(x, w, b=None, stride=1, padding=0,
     dilation=1, groups=1) with numpy arrays; or give a program of any language with --exec, which
     is asked as docs/programs.md says. The exit status is 0 if nothing is found and 1 if
-    something is.
+    something is. What --baseline lists does not count, unless it is no longer found.
 
     \b
     Examples:
@@ -116,6 +130,8 @@ def verify_command(
       toeplitz verify onnx.reference:Conv
       toeplitz verify onnxruntime:Conv --dtype float32 --json -
       toeplitz verify --exec ./my_conv --backward ./my_conv
+      toeplitz verify homework.py:conv2d --report junit.xml
+      pytest --conv homework.py:conv2d
     """
     name = _judged(target, command, options)
     if replay is not None:
@@ -125,7 +141,9 @@ def verify_command(
     op = ops.named(given.get("op", "conv2d"))
     dtypes = given.get("dtypes", ("float64", "float32"))
     _installed(dtypes)
-    file = _writable(given.get("json"))
+    files = _writable(given)
+    baseline = judge("verify.baseline")
+    known = baseline.read(given["baseline"]) if "baseline" in given else ()
     kept = {"target": name, "op": op.name, "algorithm": given.get("algorithm", "auto")}
     kept |= {option: given.get(option) for option in ("backward", "adapter")}
     if command is not None:
@@ -153,8 +171,14 @@ def verify_command(
             raise ValueError(f"{name} could not be judged: {error}") from error
     if not report.cases:
         raise ValueError(f"{name} was not judged: {_nothing(report)}")
-    if file is not None:
-        file.write_text(report.to_json() + "\n", encoding="utf-8")
+    report = baseline.applied(report, known)
+    if given.get("in_process"):
+        apart = dict.fromkeys(("CV190", "CV191"), "it was judged without a process of its own")
+        report = replace(report, unasked={**report.unasked, **apart})
+    for file in files:
+        xml = file.suffix.lower() == ".xml"
+        text = judge("verify.junit").junit(report, name) if xml else report.to_json()
+        file.write_text(text + "\n", encoding="utf-8")
     click.echo(report.to_json() if given.get("json") == "-" else str(report))
     return 0 if report.ok else 1
 
@@ -215,14 +239,19 @@ def _installed(dtypes: tuple[str, ...]) -> None:
         raise click.UsageError("--dtype bfloat16 needs ml_dtypes: pip install ml_dtypes")
 
 
-def _writable(json: str | None) -> Path | None:
-    """The file of the report, whose folder must be there before the run."""
-    if json is None or json == "-":
-        return None
-    path = Path(json)
-    if not path.parent.is_dir():
-        raise click.UsageError(f"--json must be in a folder that is there: got {json!r}")
-    return path
+def _writable(given: dict[str, Any]) -> list[Path]:
+    """The files of the report, whose folders must be there before the run."""
+    if Path(given.get("report", "a.xml")).suffix.lower() not in (".xml", ".json"):
+        raise click.UsageError(
+            f"--report must end in .xml (JUnit) or .json: got {given['report']!r}"
+        )
+    names = [name for name in ("json", "report") if given.get(name, "-") != "-"]
+    for name in names:
+        if not Path(given[name]).parent.is_dir():
+            raise click.UsageError(
+                f"--{name} must be in a folder that is there: got {given[name]!r}"
+            )
+    return [Path(given[name]) for name in names]
 
 
 @click.command("explain")

@@ -22,6 +22,7 @@ from verify.rounding import ALGORITHMS
 from verify.spreading import from_padding
 from verify.strategies import Space
 from verify.suspect import Suspect, missing
+from verify.verdicts import Asked
 from verify.wrong_calls import claimed, some, wrong_call_refused
 
 REMEMBERED = 120  # results that a diagnosis compares
@@ -69,6 +70,7 @@ class Campaign:
         self.failures: dict[Key, Failures] = {}
         self.seen: dict[int | None, list[Seen]] = {}
         self.arithmetic: Counter[str] = Counter()
+        self.asked = Asked(suspect.has_backward)
         self.cases = 0
         self.unsupported = 0
         self.right = 0
@@ -106,6 +108,7 @@ class Campaign:
             self.arithmetic,
             self.seed,
             time.monotonic() - start,
+            unasked=self.asked.unasked(self.coverage.single),
         )
 
     def drawn(self, max_examples: int) -> Iterator[Case]:
@@ -122,6 +125,7 @@ class Campaign:
             return
         self.cases += 1
         self.coverage.add(case)
+        self.asked.data.add(case.data)
         self._take(judged, case, None)
         more = False
         if judged.violation is None:
@@ -133,8 +137,10 @@ class Campaign:
             parts = judge_backward(self.suspect, case, self.algorithm)
             for index, part in enumerate(parts):
                 if part.outcome.kind != "unsupported":
+                    self.asked.backward = True
                     self._take(part, case, index)
             if more and not any(part.violation for part in parts):
+                self.asked.adjoint |= case.arrays.y.size > 0
                 found = adjoint(self.suspect, case)
                 if found:
                     self._fail(found)
@@ -216,6 +222,8 @@ class Campaign:
         return violation
 
     def _ask_more(self, case: Case) -> None:
+        if case.arrays.y.size:  # what is empty is right whatever is done
+            self.asked.right.add(case.dtype)
         found = [law(self.suspect, case) for law in laws.MORE]
         for kind in some(case):
             if claimed(self.space, kind):

@@ -2,23 +2,28 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from verify.baseline import Known
 from verify.case import EXACT, Case
 from verify.codes import CODES
 from verify.diagnosis import Diagnosis
 from verify.features import Coverage, pairs
 from verify.judgement import Violation
 from verify.snippet import snippet
+from verify.verdicts import verdicts
 
 WIDTH = 12
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One mistake: the law it breaks, its smallest case, and what it looks like."""
+    """One mistake: the law it breaks, its smallest case, and what it looks like.
+
+    known: why it is no news, from a baseline; empty where it is.
+    """
 
     violation: Violation
     suspect: str
@@ -27,6 +32,7 @@ class Finding:
     first_seen: int = 0
     also: tuple[str, ...] = ()
     replay: str = ""
+    known: str = ""
 
     @property
     def code(self) -> str:
@@ -43,6 +49,12 @@ class Finding:
         if self.diagnosis and self.diagnosis.name:
             return self.diagnosis.name
         return self.looks_like
+
+    @property
+    def told(self) -> str:
+        """What it looks like, as the report tells it: the name, or what failing cases share."""
+        rows = self._diagnosed()
+        return rows[0][1] if rows else ""
 
     @property
     def snippet(self) -> str:
@@ -67,6 +79,8 @@ class Finding:
         rows += self._diagnosed()
         if self.also:
             rows.append(("also", ", ".join(f"{c} {CODES[c].title}" for c in self.also)))
+        if self.known:
+            rows.append(("known", self.known))
         rows += self._reproduced()
         return "\n".join(lines + [f"  {label:<{WIDTH}}{text}".rstrip() for label, text in rows])
 
@@ -97,9 +111,11 @@ class Finding:
 class Report:
     """The outcome of a run.
 
-    ok: whether nothing was found. findings: one for each distinct cause. cases: calls that
-    answered; unsupported: calls refused with NotImplementedError. notes: what diagnose() says of
-    the geometry it was asked about.
+    ok: whether nothing was found that is not known, and all that is known was found. findings: one
+    for each distinct cause. cases: calls that answered; unsupported: calls refused with
+    NotImplementedError. notes: what diagnose() says of the geometry it was asked about. unasked:
+    the laws that do not apply, by their codes, and why. gone: what a baseline lists and was not
+    found.
     """
 
     suspect: str
@@ -113,17 +129,22 @@ class Report:
     seed: int
     seconds: float
     notes: Sequence[str] = field(default=())
+    unasked: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[Known, ...] = ()
 
     @property
     def ok(self) -> bool:
-        return not self.findings
+        return all(finding.known for finding in self.findings) and not self.gone
 
     def __str__(self) -> str:
-        head = [str(finding) + "\n" for finding in self.findings]
-        verdict = "nothing found" if self.ok else f"{len(self.findings)} found"
+        return "\n".join([*(f"{finding}\n" for finding in self.findings), self.summary])
+
+    @property
+    def summary(self) -> str:
+        """How much was found, tried and not covered."""
         met = sum(1 for pair in pairs(self.coverage.names) if self.coverage.double[pair])
         lines = [
-            f"{self.suspect} as {self.op}: {verdict}",
+            f"{self.suspect} as {self.op}: {self._found()}",
             f"  {'cases':<{WIDTH}}{self.cases} in {self.seconds:.1f} s, seed {self.seed}",
             f"  {'features':<{WIDTH}}{len(self.coverage.single)} of {len(self.coverage.names)}, "
             f"{met} of {len(pairs(self.coverage.names))} pairs",
@@ -141,7 +162,16 @@ class Report:
             more = f" and {len(unmet) - 3} more pairs" if len(unmet) > 3 else ""
             lines.append(f"  {'not covered':<{WIDTH}}{told}{more}")
         lines += [f"  {'note':<{WIDTH}}{note}" for note in self.notes]
-        return "\n".join(head + lines)
+        lines += [
+            f"  {'baseline':<{WIDTH}}{known} is no longer found: remove it" for known in self.gone
+        ]
+        return "\n".join(lines)
+
+    def _found(self) -> str:
+        known = sum(1 for finding in self.findings if finding.known)
+        new = len(self.findings) - known
+        told = f"{new} found" if new else "nothing new found" if known else "nothing found"
+        return f"{told}, {known} known" if known else told
 
     def _rounds(self) -> str:
         fast = [name for name in self.arithmetic if name != "direct"]
@@ -163,6 +193,9 @@ class Report:
             "arithmetic": dict(self.arithmetic),
             "notes": list(self.notes),
             "findings": [_finding(finding) for finding in self.findings],
+            "gone": [asdict(known) for known in self.gone],
+            "laws": [verdict._asdict() for verdict in verdicts(self)],
+            "summary": self.summary,
         }
         return json.dumps(plain, indent=2)
 
@@ -179,6 +212,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "got": _number(violation.got),
         "should": _number(violation.should),
         "note": violation.note,
+        "also": list(finding.also),
+        "known": finding.known,
         "first_seen": finding.first_seen,
         "python": finding.snippet,
         "text": str(finding),
