@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from toeplitz import Conv, ConvTranspose, Linear
 from verify import adapters
-from verify.case import LAYOUTS, Case, laid_out
+from verify.campaign import run
+from verify.case import Case
+from verify.data import LAYOUTS, laid_out
 from verify.isolation import Isolated
 from verify.ops import OPS
 from verify.suspect import missing
@@ -20,12 +22,14 @@ CASE = Case(OPS["conv2d"], Conv((4, 5, 6), (6, 2, 2, 3), groups=2), batch=2, bia
 TRANSPOSED = Case(OPS["conv_transpose2d"], ConvTranspose((2, 3, 4), (2, 3, 2, 2), 3, dilation=2))
 TORCH = {
     name: f"torch.nn.functional:{name.removeprefix('padded_').removeprefix('depthwise_')}"
-    for name in OPS
+    for name, op in OPS.items()
+    if op.weighted
 }
+LAYERS = [name for name, op in OPS.items() if not op.weighted and not name.startswith("global")]
 ONNX = {
     name: f"onnxruntime:{'ConvTranspose' if 'transpose' in name else 'Conv'}"
-    for name in OPS
-    if name != "linear"
+    for name, op in OPS.items()
+    if op.family == "conv"
 }
 SCIPY = [
     (f"scipy.signal:{function}", f"{kind}{ndim}d")
@@ -43,6 +47,21 @@ def test_torch_is_right(need, op):
     dtypes = ("float64", "float32", "int64", "complex64")
     suspect = holds_on_cases(load(TORCH[op], op=op), op, dtypes)
     assert suspect.has_backward
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("op", LAYERS)
+def test_layers_of_torch_are_right(need, op):
+    need("torch")
+    suspect = load(f"torch.nn.functional:{op}", op=op)
+    report = run(suspect, OPS[op], max_examples=60, dtypes=("float64", "float32"))
+    assert report.ok, str(report)
+    assert suspect.has_backward
+
+
+def test_a_library_whose_adapter_has_no_pools_says_so():
+    with pytest.raises(ValueError, match=r"^the adapter of scipy.signal does not do max_pool2d: "):
+        load("scipy.signal:correlate2d", op="max_pool2d")
 
 
 @pytest.mark.interop

@@ -280,6 +280,17 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
     assert "the certificate was changed after it was written" in err
 
 
+def test_examples_of_the_help_texts(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "homework.py").write_text("from toeplitz.functional import conv1d, conv2d\n")
+    texts = [cli.group.commands[name].help for name in ("certify", "check-certificate")]
+    lines = [line.strip() for text in texts for line in text.splitlines() if "toeplitz c" in line]
+    assert len(lines) == 3
+    for line in lines:
+        assert cli.main(line.split()[1:]) == 0
+        assert " is T(w) x on Conv((" in capsys.readouterr().out
+
+
 @pytest.mark.interop
 def test_the_command_prove(need, capsys):
     need("z3")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from toeplitz import Conv
-from verify.case import LAYOUTS, Case
+from verify.case import Case
+from verify.data import LAYOUTS
 from verify.isolation import Isolated
 from verify.ops import OPS
 from verify.suspect import Outcome

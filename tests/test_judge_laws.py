@@ -12,7 +12,8 @@ from corpus import RIGHT
 import verify
 from toeplitz import Conv, ConvTranspose, Linear
 from verify import laws
-from verify.case import DTYPES, Case, exact_limit
+from verify.case import Case
+from verify.data import DTYPES, exact_limit
 from verify.linearity import adjoint, linear_in_w, linear_in_x
 from verify.non_finite import not_finite, unread_stays_out
 from verify.ops import OPS
@@ -378,7 +379,7 @@ def test_other_dtypes_are_refused_in_one_line(dtypes):
 
 
 def test_bfloat16_needs_its_package(monkeypatch):
-    monkeypatch.setattr("verify.case.find_spec", lambda name: None)
+    monkeypatch.setattr("verify.data.find_spec", lambda name: None)
     sentence = "dtypes has bfloat16, which needs ml_dtypes: pip install ml_dtypes"
     with pytest.raises(ValueError, match=f"^{sentence}$"):
         verify.check(conv2d, dtypes=("bfloat16",))

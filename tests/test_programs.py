@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from toeplitz import Conv, Linear, cli
 from verify import files, wire
-from verify.case import Case, numpy_dtype
+from verify.case import Case
+from verify.data import numpy_dtype
 from verify.ops import OPS
 from verify.program import PROTOCOLS, Program
 from verify.suspect import Callables, Outcome
@@ -146,6 +147,7 @@ if __name__ == "__main__":
         role, data = request()
         globals()[ways.pop(0) if len(ways) > 1 else ways[0]]()
 """
+NAMES = {"forward": ("y",), "backward": ("grad_x", "grad_w", "grad_b")}
 
 
 @pytest.fixture(scope="module")
@@ -510,7 +512,7 @@ def test_every_dtype_survives_the_way(dtype, need):
         need("ml_dtypes")
     case = CASE.but(dtype=dtype)
     data = wire.request("forward", case, {}).partition(b"\n")[2]
-    answer = Answer("forward", 99)
+    answer = Answer(("y",), 99)
     for byte in f"toeplitz 1 ok {dtype} y=2,3\n".encode() + data:
         assert not answer.complete
         answer.feed(bytes([byte]))
@@ -532,7 +534,7 @@ PIECES = [
     st.sampled_from(["forward", "backward"]),
 )
 def test_any_bytes_at_all_are_an_answer_or_a_sentence(parts, role):
-    answer = Answer(role, 64)
+    answer = Answer(NAMES[role], 64)
     try:
         for part in parts:
             if answer.complete:
@@ -683,7 +685,7 @@ def test_the_bytes_of_the_document_are_those_of_the_protocol(built):
     case = Case(OPS["conv2d"], Conv((1, 2, 2), (1, 1, 1, 2), stride=(2, 1)), bias=True)
     x, w, b = (np.arange(1.0, 5).reshape(1, 1, 2, 2), np.array([[[[5.0, 6]]]]), np.array([7.0]))
     assert wire.request("forward", case, {"x": x, "w": w, "b": b}) == asked
-    answer = Answer("forward", 99)
+    answer = Answer(("y",), 99)
     answer.feed(answered)
     np.testing.assert_array_equal(answer.outcome().value, case.layer.apply(x, w, b))
     done = subprocess.run([built("conv2d")], input=asked, capture_output=True)
@@ -698,7 +700,7 @@ def test_the_lines_of_the_document_are_read_as_it_says():
     assert len(lines) == 4, lines
     for line in lines:
         role = "backward" if "grad" in line else "forward"
-        answer = Answer(role, 999)
+        answer = Answer(NAMES[role], 999)
         answer.feed(f"{line}\n".encode())
         assert answer.complete == (" ok " not in line)
 

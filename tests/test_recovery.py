@@ -46,7 +46,9 @@ def same(one, two):
     return one.shape == two.shape and abs(one - two).count_nonzero() == 0
 
 
-@pytest.mark.parametrize("op", [name for name in OPS if "depthwise" not in name])
+@pytest.mark.parametrize(
+    "op", [name for name, op in OPS.items() if op.weighted and not op.depthwise]
+)
 def test_a_right_implementation_applies_the_layers_matrix(op):
     @settings(max_examples=FEWER)
     @given(cases(Space(OPS[op])), seeds)
@@ -61,7 +63,7 @@ def test_a_right_implementation_applies_the_layers_matrix(op):
     recovers()
 
 
-@pytest.mark.parametrize("op", [name for name in OPS if "3d" not in name])
+@pytest.mark.parametrize("op", [name for name, op in OPS.items() if op.weighted and op.ndim < 3])
 def test_a_right_implementation_reads_the_layers_triples(op):
     @settings(max_examples=FEWER)
     @given(cases(Space(OPS[op])), seeds)

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import toeplitz
-from verify.case import LAYOUTS, Case
-from verify.judgement import Violation, judge_backward, judge_forward
+from verify.case import Case
+from verify.data import LAYOUTS
+from verify.judgement import judge_backward, judge_forward
 from verify.ops import OPS
 from verify.snippet import snippet
 from verify.suspect import Callables
+from verify.violation import Violation
 
 CASE = Case(
     OPS["conv2d"],

@@ -12,11 +12,12 @@ import pytest
 
 from toeplitz import Linear, cli, explaining, judging
 from verify import adapters, laws, replay, rounding
-from verify.case import Case, numpy_dtype
+from verify.case import Case
 from verify.codes import CODES
-from verify.judgement import Violation
+from verify.data import numpy_dtype
 from verify.ops import OPS
 from verify.suspect import Callables, Outcome
+from verify.violation import Violation
 from verify.watching import Watched
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "verify.md"
@@ -307,7 +308,8 @@ def test_an_explanation_of_every_law(run):
     for code, law in CODES.items():
         status, out, err = run("explain", code.lower())
         assert (status, err) == (0, "")
-        assert out.startswith(f"{code} {law.title}: f {law.sentence}\n{law.meaning}\n\nConv(")
+        assert out.startswith(f"{code} {law.title}: f {law.sentence}\n{law.meaning}\n\n")
+        assert type(explaining.example(code).layer).__name__ in out
         right, wrong = out.splitlines()[-2:]
         assert right.startswith("right  ")
         assert wrong.startswith("wrong  ")

@@ -36,7 +36,7 @@ def certify_command(
     \b
     Examples:
       toeplitz certify homework.py:conv2d --input 8x16x16 --weight 8x8x3x3 --padding 1
-      toeplitz certify torch.nn.functional:conv1d --input 2x9 --weight 3x2x4 --out conv1d.json
+      toeplitz certify homework.py:conv1d --input 2x9 --weight 3x2x4 --out conv1d.json
     """
     layer = layer_of(inputs, weight, **geometry)
     certificate = judge("verify.certifying")
@@ -63,7 +63,7 @@ def check_certificate_command(file: Path, target: str) -> int:
 
     \b
     Examples:
-      toeplitz check-certificate conv1d.json torch.nn.functional:conv1d
+      toeplitz check-certificate conv1d.json homework.py:conv1d
     """
     module = judge("verify.certifying")
     certificate = module.Certificate.from_json(file.read_text(encoding="utf-8"))

@@ -6,7 +6,9 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from toeplitz.batch_norm import BatchNorm
 from toeplitz.conv import Conv
+from toeplitz.max_pool import MaxPool
 from toeplitz.picture import picture
 
 W, X, G = np.array([1, 2]), np.array([1, 2, 3, 4]), np.array([1, 0, 2])
@@ -22,13 +24,16 @@ class Row(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A law on a layer: how it is kept and how broken. w, x: what the matrix and T x are of."""
+    """A law on a layer: how it is kept and how broken. w, x: what the matrix and T x are of.
+
+    A layer that is no convolution is shown without weights, and a max pool with its S(x).
+    """
 
     right: Row
     wrong: Row
     w: Any = W
     x: Any = X
-    layer: Conv = CONV
+    layer: Any = CONV
 
 
 def example(code: str) -> Example:
@@ -53,16 +58,27 @@ def explain(code: str, law: Any) -> None:
     lines = [
         f"{name}  {row.formula:{width}} = {row.value}   {row.remark}".rstrip() for name, row in rows
     ]
-    taps = np.array([str(tap) for tap in shown.w])[None, None]
-    given = f"w = {vector(shown.w)}, x = {vector(shown.x)}, T ="
+    given = f"x = {vector(shown.x)}"
+    drawn: Any = ""
+    if isinstance(shown.layer, Conv):
+        taps = np.array([str(tap) for tap in shown.w])[None, None]
+        given, drawn = f"w = {vector(shown.w)}, {given}, T =", picture(shown.layer, taps)
+    elif isinstance(shown.layer, MaxPool):
+        given, drawn = f"{given}, S(x) =", _selection(shown.layer, shown.x)
     console = Console(highlight=False)
     for part in (
         Text(f"{code} {law.title}: f {law.sentence}", "bold"),
         Text(f"{law.meaning}\n\n{shown.layer}\n{given}"),
-        picture(shown.layer, taps),
+        drawn,
         Text("\n".join(["", *lines])),
     ):
         console.print(part, soft_wrap=True)
+
+
+def _selection(pool: MaxPool, x: Any) -> Text:
+    """S(x), a row on each line."""
+    rows = pool.selection(np.reshape(x, pool.input_shape), int).toarray().tolist()
+    return Text("\n".join(f"  {' '.join(map(str, row))}" for row in rows))
 
 
 def _times(w: Any, x: Any, layer: Conv = CONV) -> Any:
@@ -101,6 +117,7 @@ LONG, ONES = np.array([2048, 1, 1, 1]), np.array([1, 1, 1])
 THREE = Conv((1, 4), (1, 1, 3))
 INF, NAN = np.array([np.inf, 2, 3, 4]), np.array([1, np.nan, 3, 4])
 SECOND = np.array([1, 77, 2, 77])  # the memory of X laid out with a gap after each entry
+TIED, POOL = np.array([1, 5, 7, 7]), MaxPool((1, 4), 2)
 U, G2 = np.stack([X[:3], X[1:]], 1), 10 * G
 
 EXAMPLES = {
@@ -126,6 +143,17 @@ EXAMPLES = {
         w=ONES,
         x=LONG,
         layer=THREE,
+    ),
+    "CV106": Example(
+        Row("indices of the maxima", vector(POOL.indices(TIED[None]))),
+        Row("f(x)[1]", "[1 0]", "counted within each window"),
+        x=TIED,
+        layer=POOL,
+    ),
+    "CV107": Example(
+        Row("(1 - 0.5) 1 + 0.5 Σ(x - 2.5)² / 3", f"{0.5 + 0.5 * np.var(X, ddof=1):.4g}"),
+        Row("f(x, 0, 1)[2]", f"{0.5 + 0.5 * np.var(X):.4g}", "the biased variance, / 4"),
+        layer=BatchNorm((1, 4)),
     ),
     "CV110": Example(
         Row("T x + b", vector(Y + 10), "b = [10]"),
@@ -156,6 +184,12 @@ EXAMPLES = {
     "CV142": Example(
         Row("sum of g", vector([G.sum()]), f"g = {vector(G)}"),
         Row("grad_b", vector([G.mean()]), "averaged"),
+    ),
+    "CV143": Example(
+        Row("S(x)ᵀ g", vector(POOL.gradient(np.array([[10, 1]]), TIED[None])), "g = [10 1]"),
+        Row("grad_x", "[0 10 1 1]", "each of the two sevens gets it all"),
+        x=TIED,
+        layer=POOL,
     ),
     "CV150": Example(
         Row("x after T x", vector(X)), Row("x after f(x, w)", vector(X - 1), "f works in place")

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.case import Case, exact_limit
+from verify.case import Case
+from verify.data import exact_limit
 from verify.judgement import DIRT, dirty
 from verify.rounding import Scale, direct_bound, fft_bound, winograd_bound
 from verify.suspect import Outcome, Suspect

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from verify import laws
-from verify.case import HALVES, Case, checked_dtypes
+from verify.case import Case
+from verify.data import HALVES, checked_dtypes
 from verify.drawing import DTYPES, Drawing
 from verify.features import Coverage, wanted
 from verify.findings import GRADIENTS, VALUES, Failures, Key, Telling, key
 from verify.history import History
-from verify.judgement import Judgement, Violation, judge_backward, judge_forward
+from verify.judgement import AFTER_Y, FURTHER, judge_backward, judge_forward, right
 from verify.linearity import adjoint
 from verify.non_finite import unread_stays_out
 from verify.ops import Layer, Op
@@ -23,6 +24,7 @@ from verify.spreading import from_padding
 from verify.strategies import Space
 from verify.suspect import Suspect, missing
 from verify.verdicts import Asked
+from verify.violation import Judgement, Violation
 from verify.wrong_calls import claimed, some, wrong_call_refused
 
 REMEMBERED = 120  # results that a diagnosis compares
@@ -41,12 +43,13 @@ def run(
     seed: int = 0,
     max_examples: int = 500,
     seconds: float | None = None,
-    dtypes: tuple[str, ...] = DTYPES,
+    dtypes: tuple[str, ...] | None = None,
     replay: Callable[[Violation], str] = lambda violation: "",
 ) -> Report:
     """Judge an implementation and report."""
-    space = replace(space_of(op, supports, suspect), dtypes=checked_dtypes(dtypes))
-    campaign = Campaign(suspect, space, algorithm, seed, space.dtypes)
+    names = checked_dtypes(DTYPES if dtypes is None else dtypes)
+    space = replace(space_of(op, supports, suspect), dtypes=names)
+    campaign = Campaign(suspect, space, algorithm, seed, None if dtypes is None else names)
     return campaign.run(max_examples, seconds, replay)
 
 
@@ -56,7 +59,12 @@ class Campaign:
     given: Layer | None = None  # the geometry that is asked about, if it is one
 
     def __init__(
-        self, suspect: Suspect, space: Space, algorithm: str, seed: int, dtypes: tuple[str, ...]
+        self,
+        suspect: Suspect,
+        space: Space,
+        algorithm: str,
+        seed: int,
+        dtypes: tuple[str, ...] | None,
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}: got {algorithm!r}")
@@ -70,7 +78,7 @@ class Campaign:
         self.failures: dict[Key, Failures] = {}
         self.seen: dict[int | None, list[Seen]] = {}
         self.arithmetic: Counter[str] = Counter()
-        self.asked = Asked(suspect.has_backward)
+        self.asked = Asked(space.op, suspect.has_backward)
         self.cases = 0
         self.unsupported = 0
         self.right = 0
@@ -133,7 +141,7 @@ class Campaign:
             more = self.right % EVERY == 1
         if more:
             self._ask_more(case)
-        if self.suspect.has_backward and case.data == "integers":
+        if self.suspect.has_backward and case.data in ("integers", "ties"):
             parts = judge_backward(self.suspect, case, self.algorithm)
             for index, part in enumerate(parts):
                 if part.outcome.kind != "unsupported":
@@ -168,10 +176,16 @@ class Campaign:
     def _take(self, judged: Judgement, case: Case, which: int | None) -> None:
         if judged.arithmetic and case.data != "rounding":
             self.arithmetic[judged.arithmetic] += 1
+        self.asked.further |= bool(judged.further)
+        for number, part in enumerate(judged.further):
+            self._take(part, case, FURTHER + number)
         violation = judged.violation
-        if violation:
+        if violation and which is not None and which >= FURTHER:
+            self._fail(violation)
+        elif violation:
             self._fail(self._reason(violation) if which is None else self._why(violation))
-        if judged.outcome.ok and case.data == "integers" and case.layout == "contiguous":
+        plain = case.data in ("integers", "ties") and case.layout == "contiguous"
+        if judged.outcome.ok and plain:
             self._remember(judged, case, which)
 
     def _remember(self, judged: Judgement, case: Case, which: int | None) -> None:
@@ -180,9 +194,8 @@ class Campaign:
         violation = judged.violation
         if violation is None and len(seen) < REMEMBERED:
             # Right but for rounding counts as right.
-            exact = case.arrays.y if which is None else case.arrays.gradients[which]
-            seen.append(Seen(case, exact, True))
-        elif violation and violation.code in (*VALUES, *GRADIENTS):
+            seen.append(Seen(case, right(case, which), True))
+        elif violation and violation.code in (*VALUES, *GRADIENTS, *AFTER_Y, "CV143"):
             seen.append(Seen(case, judged.outcome.value, False))
 
     def _fail(self, violation: Violation) -> None:
@@ -247,7 +260,8 @@ def space_of(
     """The part of an op's geometries that an implementation claims to do."""
     without = frozenset(missing(suspect, op))
     taken = suspect.parameters()
-    if taken is not None and not taken & {"b", "bias"} and len(taken - set(op.parameters)) < 3:
+    least = len(op.arrays.given)
+    if taken is not None and not taken & {"b", "bias"} and len(taken - set(op.parameters)) < least:
         without |= {"b"}
     if supports is None or callable(supports):
         return Space(op, {}, supports, without)

@@ -2,25 +2,28 @@
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from importlib.util import find_spec
 from math import isqrt, prod
 from typing import Any
 
 import numpy as np
 
-from toeplitz import Conv, ConvTranspose, Linear
+import toeplitz
+from verify import layers
+from verify.data import (
+    HALVES,
+    LARGE,
+    NON_FINITE,
+    exact_limit,
+    integers,
+    laid_out,
+    put,
+    rounded,
+    thinned,
+)  # fmt: skip
 from verify.ops import Layer, Op, named
+from verify.references import Normalised, Unweighted
 
-LAYOUTS = ("contiguous", "transposed", "sliced", "reversed", "channels_last", "readonly")
-LAYERS: dict[str, Any] = {kind.__name__: kind for kind in (Conv, ConvTranspose, Linear)}
-DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32", "int64",
-          "complex64", "complex128")  # fmt: skip
-HALVES = ("half sums", "half gradients")
-NON_FINITE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
-EXACT = ("integers", "signs", "impulses", "long sums")  # integers whose sums the dtype holds
-DATA = (*EXACT, "rounding", *NON_FINITE, *HALVES)
 AROUND = {"layout", "full", "wrong"}  # fields of a case that its numbers do not depend on
-LARGE = 2048.0  # float16 holds it, and not one more
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,10 @@ class Case:
         return self.op.arguments(self.layer, self.full, self.padding)
 
     @cached_property
-    def arrays(self) -> "Arrays":
-        return Arrays(self)
+    def arrays(self) -> Any:
+        if self.op.weighted:
+            return Arrays(self)
+        return Normalised(self) if self.op.family == "norm" else Unweighted(self)
 
     def but(self, **changes: Any) -> "Case":
         """The same case with some fields changed."""
@@ -75,28 +80,29 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         """The case as plain values that from_json reads."""
-        kind = type(self.layer)
-        arguments = {
-            field.name: getattr(self.layer, field.name)
-            for field in fields(kind)
-            if field.name != "conv"  # a ConvTranspose works it out
-        }
+        arguments = layers.arguments_of(self.layer)
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         if not self.wrong:
             del plain["wrong"]
-        return plain | {"op": self.op.name, "layer": [kind.__name__, arguments]}
+        return plain | {"op": self.op.name, "layer": [type(self.layer).__name__, arguments]}
 
     @staticmethod
     def from_json(plain: dict[str, Any]) -> "Case":
         """The case that to_json wrote, also after a trip through JSON text."""
         kind, arguments = plain["layer"]
-        layer = LAYERS[kind](**arguments)
+        layer = _layer(kind, arguments)
         changed = {"op": named(plain["op"]), "layer": layer, "at": tuple(plain["at"])}
         return Case(**(plain | changed))
 
 
+def _layer(kind: str, arguments: dict[str, Any]) -> Layer:
+    """A layer by the name of its class; what JSON made lists are tuples."""
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    return (getattr(layers, kind, None) or getattr(toeplitz, kind))(**given)
+
+
 class Arrays:
-    """The arrays of a case, and what is right for them, worked out exactly."""
+    """The arrays of a case with weights, and what is right for them, worked out exactly."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -109,27 +115,27 @@ class Arrays:
             # Sums that the dtype holds and one with fewer bits would not.
             self.x, self.w = (rng.integers(1, largest + 1, s).astype(float) for s in self.shapes)
         else:
-            self.x, self.w = (_integers(rng, shape, largest) for shape in self.shapes)
-        self.b = _integers(rng, layer.output_shape[:1], largest) if case.bias else None
-        self.g = _integers(rng, self.g_shape, largest)
+            self.x, self.w = (integers(rng, shape, largest) for shape in self.shapes)
+        self.b = integers(rng, layer.output_shape[:1], largest) if case.bias else None
+        self.g = integers(rng, self.g_shape, largest)
         if case.data == "impulses":
             for array, place in zip((self.x, self.w), case.at, strict=False):
                 array.fill(0)
-                _put(array, place, 1.0)
+                put(array, place, 1.0)
         if case.dtype.startswith("complex"):
             self.x, self.w, self.g = (
-                a + 1j * _integers(rng, a.shape, largest) for a in (self.x, self.w, self.g)
+                a + 1j * integers(rng, a.shape, largest) for a in (self.x, self.w, self.g)
             )
         if case.data == "rounding" and "int" not in case.dtype:
             self.x, self.w, self.g = (
-                _rounded(a * rng.uniform(0.5, 1.5, a.shape), case.dtype)
+                rounded(a * rng.uniform(0.5, 1.5, a.shape), case.dtype)
                 for a in (self.x, self.w, self.g)
             )
         if exact_terms(case) < most_terms(case) and case.data != "long sums":
             for array in (self.w, self.g):
-                _thinned(rng, array, exact_terms(case))
+                thinned(rng, array, exact_terms(case))
         if case.data in NON_FINITE:
-            _put(self.x, case.at[0], NON_FINITE[case.data])
+            put(self.x, case.at[0], NON_FINITE[case.data])
         if case.data in HALVES:
             self._half()
 
@@ -154,9 +160,9 @@ class Arrays:
         return self.case.layer.apply(self.x, self.w, self.b)
 
     @cached_property
-    def gradients(self) -> tuple[Any, Any, Any]:
+    def gradients(self) -> tuple[Any, ...]:
         """What the backward pass must return: Tᵀ g, U(x)ᵀ g and the sum of g, exact."""
-        return self.case.layer.gradients(self.g, self.x, self.w)
+        return tuple(self.case.layer.gradients(self.g, self.x, self.w))
 
 
 def amplitude(case: Case) -> int:
@@ -179,7 +185,7 @@ def most_terms(case: Case) -> int:
     layer = case.layer
     places = case.batch * prod(layer.output_shape[1:])
     back = max(places, case.batch * prod(layer.input_shape[1:]), prod(layer.weight_shape))
-    return max(_forward_terms(case), back, 1)
+    return int(max(_forward_terms(case), back, 1))
 
 
 def exact_terms(case: Case) -> int:
@@ -190,83 +196,9 @@ def exact_terms(case: Case) -> int:
 def _forward_terms(case: Case) -> int:
     layer = case.layer
     if case.op.transposed:
-        return max(1, prod(layer.weight_shape) // max(1, layer.weight_shape[1]))
-    return max(1, prod(layer.weight_shape[1:]))
+        return int(max(1, prod(layer.weight_shape) // max(1, layer.weight_shape[1])))
+    return int(max(1, prod(layer.weight_shape[1:])))
 
 
 def _limit(case: Case) -> int:
     return exact_limit(case.dtype) // (2 if case.dtype.startswith("complex") else 1)
-
-
-def exact_limit(dtype: str) -> int:
-    """All integers up to this one are exact in the dtype."""
-    limits = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "complex64": 2**24}
-    if dtype in limits:
-        return limits[dtype]
-    if "int" in dtype:
-        return int(np.iinfo(dtype).max)
-    return 2**53
-
-
-def numpy_dtype(name: str) -> Any:
-    """A numpy dtype by name, bfloat16 from ml_dtypes."""
-    if name == "bfloat16":
-        import ml_dtypes  # an extra: only where it is installed is the dtype drawn
-
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(name)
-
-
-def checked_dtypes(dtypes: Any) -> tuple[str, ...]:
-    """The dtypes of a run: a tuple of names of DTYPES.
-
-    Errors: ValueError for another name, for none, and for bfloat16 without ml_dtypes.
-    """
-    names = tuple(dtypes) if isinstance(dtypes, tuple | list) else ()
-    unknown = [name for name in names if name not in DTYPES]
-    if unknown or not names:
-        got = repr(unknown[0] if unknown else dtypes)
-        raise ValueError(f"dtypes must be some of {', '.join(DTYPES)}, in a tuple: got {got}")
-    if "bfloat16" in names and find_spec("ml_dtypes") is None:
-        raise ValueError("dtypes has bfloat16, which needs ml_dtypes: pip install ml_dtypes")
-    return names
-
-
-def laid_out(array: Any, dtype: str, layout: str) -> Any:
-    """A copy of the array with the same values, lying otherwise in memory."""
-    array = np.array(array, order="C").astype(numpy_dtype(dtype))
-    if layout == "transposed":
-        return np.asfortranarray(array)
-    if layout == "channels_last" and array.ndim > 2:
-        return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
-    if layout == "sliced":
-        wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), 77).astype(array.dtype)
-        wide[..., ::2] = array
-        return wide[..., ::2]
-    if layout == "reversed":
-        return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
-    if layout == "readonly":
-        array.flags.writeable = False
-    return array
-
-
-def _put(array: Any, place: int, value: float) -> None:
-    if array.size:
-        array.flat[place % array.size] = value
-
-
-def _thinned(rng: np.random.Generator, array: Any, most: int) -> None:
-    """Put zeros for all but so many entries, so that no sum has more terms."""
-    flat = array.reshape(-1)
-    flat[rng.permutation(flat.size)[most:]] = 0
-
-
-def _integers(rng: np.random.Generator, shape: tuple[int, ...], largest: int) -> Any:
-    """Integers up to ±largest, none of them 0, neighbours seldom equal."""
-    return rng.integers(1, largest + 1, shape) * rng.choice([-1.0, 1.0], shape)
-
-
-def _rounded(array: Any, dtype: str) -> Any:
-    """The values that the dtype holds, in float64 or complex128."""
-    wide = np.complex128 if dtype.startswith("complex") else np.float64
-    return array.astype(numpy_dtype(dtype)).astype(wide)

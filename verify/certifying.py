@@ -26,9 +26,9 @@ import numpy as np
 import toeplitz
 from verify.case import Case
 from verify.certificate import DEGREE, Certificate, chance
-from verify.judgement import Violation, differs
 from verify.ops import Layer, named
 from verify.suspect import Callables, Suspect
+from verify.violation import Violation, differs
 
 BOUND = 60  # minus the binary logarithm of the chance that is asked for
 # All integers up to these are exact, and no sum goes beyond them.
@@ -171,7 +171,7 @@ class _Proof:
                 count = min(step, inputs - first)
                 x = np.eye(count, inputs, first, self._wide).reshape(count, *self.layer.input_shape)
                 self._right(x, w.reshape(self._shape("w")))
-        return inputs * weights
+        return int(inputs * weights)
 
     def probes(self, bound: int) -> int:
         """Random points until the chance is small enough; how many."""

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from verify.case import Case
+from verify.families.mistakes import mistakes
 from verify.gradients import gradient_suspicions
+from verify.judgement import right
 from verify.mistakes import Mistaken, Prediction, fitted
 from verify.patterns import PAIRED, Condition, Seen, conditions, describe
 from verify.suspicions import suspicions
@@ -121,7 +123,7 @@ def _though(name: str, cut: int) -> str:
 
 def _bare(one: Seen, which: int | None) -> bool:
     """Whether a result holds nothing, or nothing but the bias."""
-    got, b = one.value, one.case.arrays.b if which is None else None
+    got, b = one.value, getattr(one.case.arrays, "b", None) if which is None else None
     if b is not None and got.ndim == one.case.arrays.y.ndim and got.shape[1] == len(b):
         got = got - b.reshape(-1, *[1] * (got.ndim - 2))
     return not got.any() or not one.value.any()
@@ -144,11 +146,7 @@ def _told(name: str, table: Table, case: Case, which: int | None) -> Any:
     plain, where = _parts(name)
     if all(holds(case) for holds in _conditions(where, case)):
         return _given(table[plain], case)
-    return _right(case, which)
-
-
-def _right(case: Case, which: int | None) -> Any:
-    return case.arrays.y if which is None else case.arrays.gradients[which]
+    return right(case, which)
 
 
 def follows(name: str, one: Seen, which: int) -> bool | None:
@@ -158,6 +156,8 @@ def follows(name: str, one: Seen, which: int) -> bool | None:
     too many of them, or where the mistaken output has another shape than g.
     """
     case = one.case.but(bias=False)
+    if not case.op.weighted:
+        return None
     x, w, g = case.arrays.x, case.arrays.w, one.case.arrays.g
     if which == 2 or not 0 < x.size * w.size <= IMPULSES:
         return None
@@ -198,7 +198,9 @@ def _conditional(cases: list[Seen], table: Table, which: int | None) -> tuple[st
 
 
 def _table(case: Case, which: int | None) -> dict[str, Prediction]:
-    return suspicions(case.op) if which is None else gradient_suspicions(case.op, which)
+    if case.op.weighted:
+        return suspicions(case.op) if which is None else gradient_suspicions(case.op, which)
+    return mistakes(case.op, which)
 
 
 def _given(prediction: Prediction, case: Case) -> Any:
@@ -221,7 +223,7 @@ def _predicts(prediction: Prediction, seen: Seen, which: int | None) -> bool | N
     if value is None:
         return False if seen.right and got.size else None
     if value.shape != got.shape:
-        if value.ndim != got.ndim or got.shape != _right(seen.case, which).shape:
+        if value.ndim != got.ndim or got.shape != right(seen.case, which).shape:
             return False
         value = fitted(value, got.shape)
     return close(got, value)

@@ -2,20 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from math import prod
 from random import Random
 from typing import Any
 
 from verify.case import Case
 from verify.features import Coverage
-from verify.sizes import CHANNELS
-from verify.strategies import Space, drawn_case, left_out
+from verify.layers import arguments_of
+from verify.sizes import CHANNELS, TRIPLES
+from verify.strategies import Space, drawn_case
 
 MORE = 240  # cases drawn at large for telling mistakes apart
 CHUNK = 60  # cases drawn at once
 FEW = 4  # plain cases after the first chunk, and of each kind of hard case
 SMALL = 0.3  # how often the smallest value is taken unasked
 PLAIN = 0.9  # and in some cases with little else than the smallest
-DTYPES = ("float64", "float32")  # and a few cases in float16, unless others are asked for
+DTYPES = ("float64", "float32")  # where none are asked for; then a few cases are in float16
 
 
 class Drawing:
@@ -25,11 +27,12 @@ class Drawing:
     """
 
     def __init__(
-        self, space: Space, seed: int, dtypes: tuple[str, ...], coverage: Coverage
+        self, space: Space, seed: int, dtypes: tuple[str, ...] | None, coverage: Coverage
     ) -> None:
         self.space = space
         self.seed = seed
-        self.dtypes = dtypes
+        self.dtypes = DTYPES if dtypes is None else dtypes
+        self.halves = dtypes is None or "float16" in dtypes
         self.coverage = coverage
 
     def cases(self, max_examples: int) -> Iterator[Case]:
@@ -50,13 +53,16 @@ class Drawing:
     def _counts(self) -> Iterator[tuple[int, int]]:
         """Every number of channels as that of the inputs and as that of the outputs, mixed."""
         chance = Random(f"{self.seed} channels")
+        if not self.space.op.weighted:
+            return
         yield from zip(*(chance.sample(CHANNELS, len(CHANNELS)) for _ in range(2)), strict=True)
 
     def _hard(self, few: int, early: int = 0) -> Iterator[Case]:
         """Calls written in short, large sizes, and data that low precision cannot hold."""
-        if not self.space.op.linear:
+        family = self.space.op.family
+        if family == "conv":
             for case in self._draw(few, wanted=frozenset({"even kernel"}), again=3000 + early):
-                yield from left_out(case, self.space)
+                yield from filter(self.space.holds, left_out(case, self.space))
         if self.space.op.padded:
             cropping = frozenset({"padding by name", "stride > kernel"})
             yield from self._draw(3 * few, wanted=cropping, again=4000 + early)
@@ -68,12 +74,19 @@ class Drawing:
             if "float64" in self.dtypes:
                 yield case.but(data="long sums", dtype="float64", bias=False)
             yield case.but(data="rounding", layout="contiguous")
-        halves = self.dtypes == DTYPES or "float16" in self.dtypes
+        if family == "max_pool":
+            yield from self._maxima(few, early)
+        halves = self.halves and family not in ("max_pool", "norm")
         halved = self._draw(few, large=True, again=1 + early) if halves else ()
         for number, case in enumerate(halved):
             half = case.but(dtype="float16", bias=False, layout="contiguous", seed=number)
             yield half.but(data="half sums")
             yield half.but(data="half gradients")
+
+    def _maxima(self, few: int, early: int) -> Iterator[Case]:
+        """Equal maxima, and inputs below all that a padding is likely to be filled with."""
+        for number, case in enumerate(self._draw(4 * few, again=9000 + early)):
+            yield case.but(data=("ties", "below")[number % 2])
 
     def further(self) -> Iterator[Case]:
         """Cases for telling mistakes apart: integers, contiguous, of all kinds."""
@@ -100,3 +113,23 @@ class Drawing:
             case = drawn_case(small_first, self.space, dtypes=self.dtypes, **kind)
             if self.space.holds(case):
                 yield case
+
+
+def left_out(case: Case, space: Space) -> Iterator[Case]:
+    """The case with one argument left to its default, or written as one number, in a short call."""
+    layer: Any = case.layer
+    given = arguments_of(layer)
+    for name, default in (("stride", 1), ("dilation", 1), ("padding", 0), ("output_padding", 0)):
+        if name not in space.op.parameters:
+            continue
+        largest = default if name == "padding" else max(given[name])
+        for value in {default, largest}:
+            if name in space.without or value not in space.allowed.get(name, (value,)):
+                continue
+            try:
+                changed = type(layer)(**(given | {name: value}))
+            except ValueError:
+                continue  # the kernel no longer fits
+            if prod(changed.output_shape[1:]) * prod(changed.weight_shape) > TRIPLES:
+                continue
+            yield case.but(layer=changed, full=False, padding=None)

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any, TypeAlias
 
 from verify.case import Case
+from verify.families import FAMILIES
 from verify.ops import Op
 
 Feature: TypeAlias = Callable[[Case], bool]
@@ -56,11 +57,9 @@ FEATURES: dict[str, Feature] = {
     "paddings differ": _windowed(lambda c: _differ(c.padding)),
     "padding >= kernel": lambda case: not case.op.linear and _wide_padding(case),
     "padding lopsided": _windowed(lambda c: any(before != after for before, after in c.padding)),
-    "padding mode": lambda case: case.op.padded and case.layer.padding_mode != "zeros",  # type: ignore[union-attr]  # a padded op has a Conv
+    "padding mode": lambda case: case.op.padded and case.layer.padding_mode != "zeros",
     "padding by name": lambda case: case.padding is not None,
-    "output_padding > 0": lambda case: (
-        case.op.transposed and max(case.layer.output_padding) > 0  # type: ignore[union-attr]  # it is a ConvTranspose
-    ),
+    "output_padding > 0": lambda case: case.op.transposed and max(case.layer.output_padding) > 0,
     "even kernel": _windowed(lambda c: any(k % 2 == 0 for k in c.weight_shape[2:])),
     "kernel sides differ": _windowed(lambda c: _differ(c.weight_shape[2:])),
     "input sides differ": _windowed(lambda c: _differ(c.input_shape[1:])),
@@ -69,6 +68,9 @@ FEATURES: dict[str, Feature] = {
     "groups > 1": _windowed(lambda c: c.groups > 1),
     "channels > groups": _windowed(lambda c: c.input_shape[0] > c.groups),
     "outputs > groups": _windowed(lambda c: c.output_shape[0] > c.groups),
+}
+# Features of calls, whatever the layer.
+CALLS: dict[str, Feature] = {
     "batch 0": lambda case: case.batch == 0,
     "batch > 1": lambda case: case.batch > 1,
     "bias": lambda case: case.bias,
@@ -81,19 +83,31 @@ IMPOSSIBLE = {
         ("batch 0", "batch > 1"),
         ("padding by name", "padding >= kernel"),
     )
-}
+}.union(*(family.IMPOSSIBLE for family in FAMILIES.values()))
+
+ON_ONE_AXIS = {frozenset({"stride > kernel", "windows overlap"})}
 
 
 def features(case: Case) -> frozenset[str]:
     """The names of the features that a case has."""
-    return frozenset(name for name, has in FEATURES.items() if has(case))
+    met = {name for name, has in CALLS.items() if has(case)}
+    if case.op.weighted:
+        met |= {name for name, has in FEATURES.items() if has(case)}
+    else:
+        met |= {n for n, has in FAMILIES[case.op.family].FEATURES.items() if has(case.layer)}
+    return frozenset(met)
 
 
 def wanted(op: Op, omitted: Iterable[str] = ()) -> list[str]:
     """The features that geometries of an op can have, without some arguments."""
     lacking: set[str] = set()
+    calls = [name for name in CALLS if name != "bias" or "b" not in omitted]
+    if not op.weighted:
+        if op.family != "norm":
+            calls.remove("bias")
+        return [*FAMILIES[op.family].features(op, omitted), *calls]
     if op.linear:
-        return ["batch 0", "batch > 1", "bias"]
+        return calls
     if op.ndim == 1:
         lacking |= {"strides differ", "dilations differ", "paddings differ"}
         lacking |= {"kernel sides differ", "input sides differ"}
@@ -113,17 +127,18 @@ def wanted(op: Op, omitted: Iterable[str] = ()) -> list[str]:
         "groups": {"groups > 1"},
         "output_padding": {"output_padding > 0"},
         "padding_mode": {"padding mode"},
-        "b": {"bias"},
     }  # fmt: skip
     for argument in omitted:
         lacking |= needs.get(argument, set())
-    return [name for name in FEATURES if name not in lacking]
+    return [*(name for name in FEATURES if name not in lacking), *calls]
 
 
 def pairs(names: Iterable[str]) -> list[frozenset[str]]:
     """All pairs of features that a geometry can have."""
+    names = list(names)
     every = (frozenset(pair) for pair in combinations(names, 2))
-    return [pair for pair in every if pair not in IMPOSSIBLE]
+    impossible = IMPOSSIBLE if "strides differ" in names else IMPOSSIBLE | ON_ONE_AXIS
+    return [pair for pair in every if pair not in impossible]
 
 
 class Coverage:

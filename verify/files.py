@@ -14,7 +14,7 @@ import numpy as np
 from verify.case import Case
 from verify.process import LOOK, Process, end_of, exited, last_line
 from verify.suspect import Outcome, first_line, inputs
-from verify.wire import ANSWERS, Wrong, arguments, largest, numbers
+from verify.wire import Wrong, answered, arguments, largest, numbers
 
 MODES = ("zeros", "circular", "reflect", "replicate")  # by their places
 UNSUPPORTED, REFUSED = 77, 1  # exit statuses: a skipped test of automake, an uncaught exception
@@ -34,7 +34,7 @@ def ask(
         asked = Path(folder, "request.npz")
         given = entries(role, case, changes)
         np.savez(asked, **given)
-        names = ["answer"] if role == "forward" else list(ANSWERS[role])
+        names = ["answer"] if role == "forward" else list(answered(case, role))
         answers = [Path(folder, f"{name}.npy") for name in names]
         process = Process(
             [*words, str(asked), *map(str, answers)],

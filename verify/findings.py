@@ -6,16 +6,18 @@ from itertools import islice
 from typing import Any
 
 from verify import laws
-from verify.case import HALVES, Case
+from verify.case import Case
+from verify.data import HALVES
 from verify.diagnosis import Diagnosis, diagnose_seen, explains, follows, tells_apart
 from verify.history import History
-from verify.judgement import Violation, judge_backward, judge_forward
+from verify.judgement import AFTER_Y, FURTHER, judge_backward, judge_forward
 from verify.ops import Layer
 from verify.patterns import Seen, when
 from verify.report import Finding
 from verify.shrinking import shrink
 from verify.strategies import Space
 from verify.suspect import Suspect
+from verify.violation import Violation
 
 VALUES = ("CV101", "CV102", "CV110")  # what a wrong geometry shows in
 GRADIENTS = ("CV140", "CV141", "CV142")
@@ -57,7 +59,7 @@ Key = tuple[str, bool]  # a code, and whether the backward pass broke it
 
 def key(violation: Violation) -> Key:
     """Which failures a violation belongs to."""
-    return violation.code, violation.what != "y"
+    return violation.code, violation.backward
 
 
 @dataclass
@@ -79,7 +81,7 @@ class Telling:
         named: dict[str, tuple[list[Key], Diagnosis | None]] = {}
         for group, which in self._groups():
             keys = [k for k in group if k in left]
-            backward = which is not None
+            backward = which is not None and which < FURTHER
             if not keys and ("CV154", backward) not in left:
                 continue
             diagnosis = self._diagnosis(which)
@@ -89,7 +91,7 @@ class Telling:
             elif causes:
                 continue  # told with its cause, below
             refused = ("CV171", backward)
-            if refused in left and not self._empty(left[refused]):
+            if keys and refused in left and not self._empty(left[refused]):
                 keys.append(refused)  # a wrong shape inside is the same mistake again
             for k in keys:
                 left.pop(k, None)
@@ -116,19 +118,21 @@ class Telling:
         """The name without the gradient that shows it, or that of a forward pass with the same
         mistake: one cause may show in several arrays."""
         name = (diagnosis and diagnosis.name) or ""
-        if which is None:
+        if which is None or which >= FURTHER:
             return name
         wrong = [one for one in self.seen.get(which, []) if not one.right]
         for known in named:
             told = {follows(known, one, which) for one in wrong}
             if True in told and False not in told:
                 return known
-        return name.replace(f"grad_{'xwb'[which]}", "…")
+        return name.replace(self.space.op.arrays.gradients[which], "…")
 
     def _groups(self) -> Iterator[tuple[list[Key], int | None]]:
         yield [(code, False) for code in VALUES], None
         for index, code in enumerate(GRADIENTS):
-            yield [(code, True)], index
+            yield [(code, True), *([("CV143", True)] if index == 0 else [])], index
+        for index, code in enumerate(AFTER_Y):
+            yield [(code, False)], FURTHER + index
 
     def _empty(self, failures: Failures) -> bool:
         """Whether only empty batches are refused."""
@@ -137,8 +141,8 @@ class Telling:
     def _diagnosis(self, which: int | None) -> Diagnosis | None:
         seen = self.seen.get(which, [])
         if all(one.right for one in seen):
-            codes = VALUES if which is None else GRADIENTS[which : which + 1]
-            seen = [*seen, *self._plain(which, [(code, which is not None) for code in codes])]
+            keys = next(group for group, of in self._groups() if of == which)
+            seen = [*seen, *self._plain(which, keys)]
         if all(one.right for one in seen):
             return None
         calls = (self._call(case, which) for case in self.more())
@@ -175,11 +179,15 @@ class Telling:
 
     def _call(self, case: Case, which: int | None) -> Seen | None:
         """What the implementation gives for one more case, None where it gives nothing."""
-        if which is None:
+        if which is None or which >= FURTHER:
             judged = judge_forward(self.suspect, case, self.algorithm)
+            if which is not None:
+                if len(judged.further) <= which - FURTHER:
+                    return None
+                judged = judged.further[which - FURTHER]
         else:
             parts = judge_backward(self.suspect, case, self.algorithm)
-            if len(parts) < 3:
+            if len(parts) < len(self.space.op.arrays.gradients):
                 return None
             judged = parts[which]
         if not judged.outcome.ok or isinstance(judged.outcome.value, tuple):
@@ -190,7 +198,8 @@ class Telling:
         """Whether a named mistake gives what was seen where another law was broken."""
         for _, violation in failures.violations[:3]:
             case = violation.case
-            if case.data in HALVES or violation.what not in ("y", f"grad_{'xwb'[which or 0]}"):
+            names = ("y", *self.space.op.arrays.gradients)
+            if case.data in HALVES or violation.what not in names:
                 return False
             one = self._call(case, which)
             if one is None or not explains(name, one, which):
@@ -201,7 +210,7 @@ class Telling:
         self, keys: list[Key], diagnosis: Diagnosis | None, first: bool = False
     ) -> Finding:
         values = [k for k in keys if k[0] in VALUES[:2]]
-        told = keys[:1] if first or keys[0][0] in GRADIENTS else values or keys
+        told = keys[:1] if first or keys[0][0] in (*GRADIENTS, "CV143") else values or keys
         failed = [v for k in told for _, v in self.failures[k].violations]
         there = [v for v in failed if v.case.layer == self.given]
         smallest = min(there or failed, key=lambda v: size(v.case))
@@ -234,7 +243,7 @@ class Telling:
         if not self.space.holds(case):
             return None
         code = violation.code
-        if violation.what != "y":
+        if violation.backward:
             law = laws.BY_CODE_BACKWARD.get(code)
             if law is not None:
                 return _same(law(self.suspect, case), code)
@@ -248,7 +257,11 @@ class Telling:
         if law is not None:
             found = _same(law(self.suspect, case), code)
             return self.history.kept(case) if found is None and code == "CV153" else found
-        found = judge_forward(self.suspect, case, self.algorithm).violation
+        judged = judge_forward(self.suspect, case, self.algorithm)
+        if code in AFTER_Y:
+            after = [part.violation for part in judged.further]
+            return next((broken for broken in after if _same(broken, code)), None)
+        found = judged.violation
         if code == "CV105" and _same(found, "CV101") and found is not None:
             return replace(found, code=code)
         return _same(found, code)
@@ -261,9 +274,10 @@ def _same(violation: Violation | None, code: str) -> Violation | None:
 def size(case: Case) -> tuple[Any, ...]:
     """What a smaller case has less of, the most telling first."""
     layer = case.layer
+    kernel: Any = getattr(layer, "weight_shape", None) or getattr(layer, "kernel_size", ())
     return (
         case.batch == 0,
-        sum(layer.input_shape) + sum(layer.weight_shape) + case.batch,
+        sum(layer.input_shape) + sum(kernel) + case.batch,
         case.layout != "contiguous",
         case.bias,
     )

@@ -6,15 +6,16 @@ share their shapes and differ in one argument.
 """
 
 from collections.abc import Iterator
-from dataclasses import fields
 from itertools import combinations, islice
 from typing import Any
 
 from verify.case import Case
-from verify.judgement import Violation, judge_forward
+from verify.judgement import judge_forward
+from verify.layers import arguments_of
 from verify.ops import Layer
 from verify.strategies import Space
 from verify.suspect import Suspect
+from verify.violation import Violation
 
 FIRST = 17  # more items, or cells, than other calls have
 MODES = ("zeros", "circular", "reflect", "replicate")
@@ -100,7 +101,9 @@ class History:
         else:
             layer: Any = case.layer
             *sizes, last = layer.input_shape
-            wide = changed(case, input_shape=(*sizes, last + layer.stride[-1] * number))
+            wide = changed(
+                case, input_shape=(*sizes, last + getattr(layer, "stride", (1,))[-1] * number)
+            )
             if wide is None:
                 return None
             plain = plain.but(layer=wide)
@@ -134,7 +137,7 @@ def claimed(space: Space, case: Case) -> bool:
 def changed(case: Case, **changes: Any) -> Layer | None:
     """The layer of a case with other arguments; None if there is no such layer."""
     kind: Any = type(case.layer)
-    given = {f.name: getattr(case.layer, f.name) for f in fields(kind) if f.name != "conv"}
+    given = arguments_of(case.layer)
     named = {"padding": case.padding} if case.padding else {}
     try:
         made: Layer = kind(**(given | named | changes))
@@ -149,7 +152,7 @@ def _broken(case: Case, note: str) -> Violation | None:
 
 def _alike(case: Case) -> Iterator[tuple[str, Layer]]:
     """Layers that share shapes with a case's: those of x, w and y, or that of the padded x."""
-    if case.op.linear:
+    if case.op.family != "conv":
         return
     layer: Any = case.layer
     if case.op.padded:

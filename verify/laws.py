@@ -6,20 +6,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from verify.case import LAYOUTS, Case
-from verify.judgement import (
-    DIRT,
-    Violation,
-    differs,
-    dirty,
-    is_array,
-    judge_backward,
-    judge_forward,
-    wide,
-)
+from verify.case import Case
+from verify.data import LAYOUTS
+from verify.judgement import DIRT, dirty, judge_backward, judge_forward
 from verify.linearity import adjoint, linear_in_w, linear_in_x
 from verify.non_finite import not_finite
 from verify.suspect import Suspect
+from verify.violation import Violation, differs, is_array, wide
 from verify.wrong_calls import wrong_call_refused
 
 Law: TypeAlias = Callable[[Suspect, Case], Violation | None]
@@ -88,7 +81,9 @@ def items_independent(suspect: Suspect, case: Case) -> Violation | None:
     if case.batch < 2 or not is_array(together) or len(together.value) != case.batch:
         return None
     one = case.but(batch=1, layout="contiguous")
-    same = {"w": case.arrays.w, "b": case.arrays.b}
+    if case.op.family == "norm" and case.layer.training:
+        return None  # the statistics are those of all items
+    same = {name: getattr(case.arrays, name) for name in case.op.arrays.given[1:]}
     for item in range(case.batch):
         alone = suspect.forward(one, x=case.arrays.x[item : item + 1], **same)
         whole = together.value[item : item + 1]

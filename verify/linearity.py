@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from verify.case import Case
-from verify.judgement import Violation, differs, is_array, wide
 from verify.suspect import Suspect
+from verify.violation import Violation, differs, is_array, wide
 
 SCALE = 2.0**40
 SCALED = ("float32", "float64", "complex64", "complex128")  # where there is room for it
@@ -29,7 +29,7 @@ def linear_in_w(suspect: Suspect, case: Case) -> Violation | None:
 
 
 def _linear(suspect: Suspect, case: Case, name: str, code: str) -> Violation | None:
-    if case.dtype not in SCALED:
+    if case.dtype not in SCALED or not case.op.weighted:
         return None
     plain = case.but(bias=False, data="integers")
     scale = SCALE * (-1) ** case.seed
@@ -54,7 +54,7 @@ def adjoint(suspect: Suspect, case: Case) -> Violation | None:
     number nearest it is exact.
     """
     plain = case.but(bias=False, data="integers")
-    if case.dtype not in ("float64", "complex128"):
+    if case.dtype not in ("float64", "complex128") or not case.op.weighted:
         return None
     g, x = plain.arrays.g, plain.arrays.x
     y = _kept(suspect, plain)

@@ -5,12 +5,13 @@ right ones where it makes no difference, None where it cannot be made (there is 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from verify.case import Case
+from verify.layers import arguments_of
 from verify.ops import Layer, Op
 
 
@@ -48,7 +49,7 @@ class Mistaken:
     def rebuilt(self, **changes: Any) -> Layer | None:
         """The layer with some arguments changed; None if there is no such layer."""
         kind = type(self.layer)
-        arguments = {f.name: getattr(self.layer, f.name) for f in fields(kind) if f.name != "conv"}
+        arguments = arguments_of(self.layer)
         try:
             made: Layer = kind(**(arguments | changes))
         except (TypeError, ValueError):

@@ -7,11 +7,10 @@ from typing import Any
 
 from verify.campaign import Campaign, space_of
 from verify.case import Case
-from verify.drawing import DTYPES
-from verify.judgement import Violation
 from verify.ops import Layer, Op, of_layer
 from verify.report import Report
 from verify.suspect import Callables, Suspect
+from verify.violation import Violation
 
 HEAVY = 1 << 24  # multiply-adds from which on few calls are made
 
@@ -25,7 +24,7 @@ class Near(Campaign):
         given: Layer,
         algorithm: str,
         seed: int,
-        dtypes: tuple[str, ...],
+        dtypes: tuple[str, ...] | None,
     ) -> None:
         op = of_layer(given)
         space = replace(space_of(op, _only(op, given), suspect), predicate=_like(given))
@@ -89,7 +88,7 @@ def diagnose(
     seed: int = 0,
     max_examples: int = 500,
     time: float | None = None,
-    dtypes: tuple[str, ...] = DTYPES,
+    dtypes: tuple[str, ...] | None = None,
 ) -> Report:
     """What f computes on one geometry, and which mistake explains it.
 

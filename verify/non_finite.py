@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from verify.case import NON_FINITE, Case
-from verify.judgement import Violation, judge_forward
+from verify.case import Case
+from verify.data import NON_FINITE
+from verify.judgement import judge_forward
 from verify.suspect import Suspect
+from verify.violation import Violation
 
 CODES = ("CV160", "CV161")
 
@@ -12,7 +14,9 @@ CODES = ("CV160", "CV161")
 def not_finite(suspect: Suspect, case: Case) -> Violation | None:
     """A NaN or an infinity in x shows in every output that reads it, and in no other."""
     x = case.arrays.x
-    if not x.size or not case.dtype.startswith("float") or not case.arrays.w.all():
+    if not x.size or not case.dtype.startswith("float"):
+        return None
+    if case.op.weighted and not case.arrays.w.all():
         return None  # 0 inf is for those who read it a NaN, for those who skip zeros nothing
     if case.data in NON_FINITE:
         return _judged(suspect, case)
@@ -32,7 +36,7 @@ def unread_stays_out(suspect: Suspect, case: Case) -> Violation | None:
     Only for who claims direct sums: products with zeros, as of a dense matrix or of a kernel
     lengthened to the stride, read it and lose nothing else.
     """
-    if not case.arrays.x.size or not case.dtype.startswith("float"):
+    if not case.arrays.x.size or not case.dtype.startswith("float") or not case.op.weighted:
         return None
     ones = np.ones((1, *case.layer.output_shape))
     read = case.layer.gradients(ones, np.ones((1, *case.layer.input_shape)),

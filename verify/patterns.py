@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from verify.case import Case
-from verify.features import FEATURES
+from verify.families import FAMILIES
+from verify.features import CALLS, FEATURES
+from verify.judgement import right
 from verify.ops import Op
 
 Condition: TypeAlias = Callable[[Case], bool]
@@ -71,13 +73,18 @@ def conditions(op: Op) -> Mapping[str, Condition]:
 
 
 def _conditions(op: Op) -> Iterator[tuple[str, Condition]]:
-    yield from FEATURES.items()
+    yield from CALLS.items()
+    if op.weighted:
+        yield from FEATURES.items()
+    if not op.weighted:
+        yield from _of_layers(op)
+    sizes: dict[str, Callable[[Case], int]] = {}
     if op.linear:
-        sizes: dict[str, Callable[[Case], int]] = {
+        sizes = {
             "the inputs": lambda c: c.layer.input_shape[0],
             "the outputs": lambda c: c.layer.output_shape[0],
         }
-    else:
+    elif op.weighted:
         if op.padded:
             yield "padding is given in numbers", lambda c: c.padding is None
         for name in op.parameters:
@@ -100,6 +107,27 @@ def _conditions(op: Op) -> Iterator[tuple[str, Condition]]:
             yield f"{told} more than {least}", _more(count, least)
     yield "the batch is odd", lambda c: c.batch % 2 == 1
     yield "no bias", lambda c: not c.bias
+
+
+def _of_layers(op: Op) -> Iterator[tuple[str, Condition]]:
+    """What a layer without weights may be."""
+    for told, holds in FAMILIES[op.family].FEATURES.items():
+        yield told, partial(_layer_holds, holds)
+    for name in op.parameters:
+        yield f"{name} is left to its default", partial(_left_out, name)
+        yield f"{name} is written as one number", partial(_one_number, name)
+    for axis in range(4):
+        for least in (16, 8, 4, 2, 1):
+            yield f"output axis {axis} more than {least}", partial(_longer, axis, least)
+
+
+def _layer_holds(holds: Callable[[Any], bool], case: Case) -> bool:
+    return bool(holds(case.layer))
+
+
+def _longer(axis: int, least: int, case: Case) -> bool:
+    shape = case.layer.output_shape
+    return len(shape) > axis and bool(shape[axis] > least)
 
 
 def _left_out(name: str, case: Case) -> bool:
@@ -125,15 +153,11 @@ def _more(count: Callable[[Case], int], least: int) -> Callable[[Case], bool]:
 
 def _places(failing: list[Seen], which: int | None) -> str:
     """Where the wrong values lie: what is true of all failing cases that can tell."""
-    axes: tuple[str, ...] = ("item", "output channel", *PLACES[failing[0].case.op.ndim])
-    if which is not None:
-        axes = (("item", "input channel"), ("filter", "input channel"), ("filter",))[which]
-        axes += PLACES[failing[0].case.op.ndim] if which < 2 else ()
+    axes = _axes(failing[0].case.op, which)
     found: set[str] = set()
     refuted: set[str] = set()
     for one in failing:
-        arrays = one.case.arrays
-        expected = arrays.y if which is None else arrays.gradients[which]
+        expected = right(one.case, which)
         if one.value.shape != expected.shape:
             return "its shape is wrong"
         places = np.argwhere(one.value != expected)
@@ -141,6 +165,18 @@ def _places(failing: list[Seen], which: int | None) -> str:
             for end, index in (("last", expected.shape[axis] - 1), ("first", 0)):
                 if expected.shape[axis] > 1:
                     holds = bool((places[:, axis] == index).all())
-                    (found if holds else refuted).add(f"the {end} {axes[axis]}")
-    told = sorted(found - refuted)
-    return f"only {' and '.join(told)} wrong" if told else ""
+                    told = axes[axis] if axis < len(axes) else f"place of axis {axis}"
+                    (found if holds else refuted).add(f"the {end} {told}")
+    only = sorted(found - refuted)
+    return f"only {' and '.join(only)} wrong" if only else ""
+
+
+def _axes(op: Op, which: int | None) -> tuple[str, ...]:
+    """What the axes of a result are called."""
+    if not op.weighted:
+        per_channel = op.family == "norm" and which not in (None, 0)
+        return ("channel",) if per_channel else ("item", "channel", *PLACES.get(op.ndim, ()))
+    if which is None:
+        return ("item", "output channel", *PLACES[op.ndim])
+    axes = (("item", "input channel"), ("filter", "input channel"), ("filter",))[which]
+    return axes + (PLACES[op.ndim] if which < 2 else ())

@@ -5,9 +5,10 @@ from dataclasses import replace
 from verify import laws
 from verify.case import Case
 from verify.history import History
-from verify.judgement import Violation, judge_backward, judge_forward
+from verify.judgement import judge_backward, judge_forward
 from verify.strategies import Space
 from verify.suspect import Suspect, missing
+from verify.violation import Violation
 
 VALUES = ("CV101", "CV140", "CV141", "CV142")  # what a sum in low precision shows in
 
@@ -15,7 +16,8 @@ VALUES = ("CV101", "CV140", "CV141", "CV142")  # what a sum in low precision sho
 def again(suspect: Suspect, case: Case, code: str, algorithm: str = "auto") -> Violation | None:
     """How the implementation breaks the law on this case; if it keeps it, another law or None."""
     tables = [laws.BY_CODE]
-    judged = [judge_forward(suspect, case, algorithm)]
+    forward = judge_forward(suspect, case, algorithm)
+    judged = [forward, *forward.further]
     if suspect.has_backward:
         tables.append(laws.BY_CODE_BACKWARD)
         judged += judge_backward(suspect, case, algorithm)

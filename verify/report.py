@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from verify.baseline import Known
-from verify.case import EXACT, Case
+from verify.case import Case
 from verify.codes import CODES
+from verify.data import EXACT
 from verify.diagnosis import Diagnosis
 from verify.features import Coverage, pairs
-from verify.judgement import Violation
 from verify.snippet import snippet
 from verify.verdicts import verdicts
+from verify.violation import Violation
 
 WIDTH = 12
 
@@ -64,7 +65,10 @@ class Finding:
     def __str__(self) -> str:
         violation = self.violation
         case = violation.case
-        lines = [f"{self.code} {self.suspect} {CODES[self.code].sentence}"]
+        sentence = CODES[self.code].sentence
+        if self.code == "CV101" and not case.op.weighted:
+            sentence = "is not what the layer gives"
+        lines = [f"{self.code} {self.suspect} {sentence}"]
         rows = [("case", f"{case.layer!r}{_told(case)}")]
         if violation.where is not None:
             place = ", ".join(map(str, violation.where))
@@ -239,6 +243,8 @@ def _told(case: Any) -> str:
 
 
 def _exactly(case: Any) -> str:
+    if not case.op.exact:
+        return "; more than rounding explains"
     if case.data in EXACT:
         return "; exact integers, no rounding possible"
     return ""

@@ -1,13 +1,15 @@
 """From a failing case to the smallest: fewer of everything, then one impulse for x and for w."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from itertools import product
 from math import prod
 from typing import Any
 
 from verify.case import Case
-from verify.judgement import Violation
+from verify.families import FAMILIES, norms
+from verify.layers import arguments_of
 from verify.ops import Layer
+from verify.violation import Violation
 
 Broken = Callable[[Case], Violation | None]
 
@@ -33,18 +35,20 @@ def shrink(violation: Violation, broken: Broken) -> Violation:
 
 
 def impulses(violation: Violation, broken: Broken) -> Violation:
-    """The failure with a single one in x and in w, where there is such a failure."""
+    """The failure with a single one in x, and in w if there is one, where that fails too."""
     case = violation.case
-    if case.bias or case.data != "integers" or violation.what != "y" or case.wrong:
+    if case.bias or case.data != "integers" or violation.backward or case.wrong:
         return violation
-    places = prod(case.arrays.x.shape), prod(case.arrays.w.shape)
-    if not all(places) or places[0] * places[1] > IMPULSES:
+    if case.op.family in ("max_pool", "norm"):
+        return violation  # neither is linear
+    arrays = [case.arrays.x, case.arrays.w] if case.op.weighted else [case.arrays.x]
+    places = [range(array.size) for array in arrays]
+    if not 0 < prod(map(len, places)) <= IMPULSES:
         return violation
-    for input in range(places[0]):
-        for weight in range(places[1]):
-            found = broken(case.but(data="impulses", at=(input, weight)))
-            if found is not None:
-                return found
+    for at in product(*places):
+        found = broken(case.but(data="impulses", at=at))
+        if found is not None:
+            return found
     return violation
 
 
@@ -61,7 +65,8 @@ def simpler(case: Case) -> Iterator[Case]:
     ):
         if getattr(case, name) != plain:
             yield case.but(**{name: plain})
-    for batch in range(1, case.batch):
+    least = norms.batch(case.layer, 1) if case.op.family == "norm" else 1
+    for batch in range(least, case.batch):
         yield case.but(batch=batch)
     for layer in _smaller_layers(case):
         yield case.but(layer=layer)
@@ -70,7 +75,7 @@ def simpler(case: Case) -> Iterator[Case]:
 def _smaller_layers(case: Case) -> Iterator[Layer]:
     layer = case.layer
     kind: Any = type(layer)
-    given = {f.name: getattr(layer, f.name) for f in fields(kind) if f.name != "conv"}
+    given = arguments_of(layer)
     named = {"padding": case.padding} if case.padding else {}  # padding by name stays so
     for changes in _changes(case, given):
         try:
@@ -82,6 +87,9 @@ def _smaller_layers(case: Case) -> Iterator[Layer]:
 
 
 def _changes(case: Case, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if not case.op.weighted:
+        yield from FAMILIES[case.op.family].smaller(case, given)
+        return
     if case.op.linear:
         for name in ("in_features", "out_features"):
             for value in range(1, given[name]):

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.judgement import Violation
 from verify.suspect import inputs
+from verify.violation import Violation
 
 SHOWN = 64  # entries of an array that are written out
 ONE_CALL = ("CV101", "CV102", "CV103", "CV104", "CV105", "CV110", "CV140", "CV141", "CV142",
@@ -38,8 +38,8 @@ def snippet(violation: Violation, name: str) -> str:
     """
     case = violation.case
     role, results = "forward", "y"
-    if violation.what != "y":
-        role, results, name = "backward", "grad_x, grad_w, grad_b", "backward"
+    if violation.backward:
+        role, results, name = "backward", ", ".join(case.op.arrays.gradients), "backward"
     arrays, arguments = inputs(role, case, {})
     given = {key: value for key, value in arrays.items() if value is not None}
     if not name.replace(".", "_").isidentifier():  # a program's command

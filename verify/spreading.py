@@ -1,12 +1,12 @@
 """Where a NaN that spreads comes from: from padding, or from how a right algorithm works."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from itertools import product
 from typing import Any
 
 from verify.case import Case
 from verify.judgement import judge_forward
+from verify.layers import arguments_of
 from verify.suspect import Suspect
 
 
@@ -18,7 +18,7 @@ def from_padding(suspect: Suspect, case: Case) -> bool:
     input: there the two may change places, and the kernel is what gets the padding. On a wider
     input what comes from padding comes from cells near the edge alone.
     """
-    if case.op.linear or case.op.transposed:
+    if case.op.family != "conv" or case.op.transposed:
         return False
     layer: Any = case.layer
     if not any(map(any, layer.padding)):
@@ -68,7 +68,7 @@ def _wider(layer: Any) -> tuple[int, ...]:
 def _changed(case: Case, changes: dict[str, Any]) -> Iterator[Case]:
     """The case with another layer; none if there is no such layer."""
     layer: Any = case.layer
-    arguments = {f.name: getattr(layer, f.name) for f in fields(layer) if f.name != "conv"}
+    arguments = arguments_of(layer)
     try:
         changed = type(layer)(**(arguments | changes))
     except ValueError:

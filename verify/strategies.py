@@ -1,16 +1,18 @@
 """Hypothesis strategies for cases: valid by construction, small first, different on each axis."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from hypothesis import strategies as st
 
 from toeplitz import Conv, ConvTranspose, Linear
-from verify.case import HALVES, LAYOUTS, Case
+from verify.case import Case
+from verify.data import HALVES, LAYOUTS
+from verify.families import FAMILIES, norms
 from verify.ops import Layer, Op
-from verify.sizes import CHANNELS, TILES, TRIPLES, Draw, affordable, counted
+from verify.sizes import CHANNELS, TILES, Draw, affordable, counted
 
 MODES = ("circular", "reflect", "replicate")
 
@@ -63,11 +65,17 @@ def drawn_case(
     channels up to 33, where otherwise they are small. channels: how many inputs and outputs.
     """
     op = space.op
-    layer, written = _layer(draw, space, wanted, large, channels)
+    if op.weighted:
+        layer, written = _layer(draw, space, wanted, large, channels)
+    else:
+        layer, written = FAMILIES[op.family].layer(draw, space, wanted, large), None
     batch = 0 if "batch 0" in wanted else draw((1, 2, 3, 1, 2, 0))
     if "batch > 1" in wanted:
         batch = draw(range(2, 4))
-    bias = "b" not in space.without and ("bias" in wanted or draw((False, True)))
+    if op.family == "norm":
+        batch = norms.batch(layer, batch)
+    biased = op.arrays.given[-1:] in (("b",), ("bias",)) and "b" not in space.without
+    bias = biased and ("bias" in wanted or draw((False, True)))
     return Case(
         op,
         layer,
@@ -76,7 +84,7 @@ def drawn_case(
         dtype=draw(dtypes),
         seed=draw(range(1000)),
         layout=draw(("contiguous", "contiguous", *LAYOUTS)),
-        full=not op.linear and draw((False, True)),
+        full=bool(op.parameters) and draw((False, True)),
         padding=written,
     )
 
@@ -276,23 +284,3 @@ def _named(draw: Draw, space: Space, wanted: frozenset[str]) -> bool:
     if not space.op.padded or wanted & {"padding >= kernel", "padding lopsided", "kernel > input"}:
         return False
     return "padding by name" in wanted or bool(draw((False, False, True)))
-
-
-def left_out(case: Case, space: Space) -> Iterator[Case]:
-    """The case with one argument left to its default, or written as one number, in a short call."""
-    layer: Any = case.layer
-    given = {f.name: getattr(layer, f.name) for f in fields(layer) if f.name != "conv"}
-    for name, default in (("stride", 1), ("dilation", 1), ("padding", 0), ("output_padding", 0)):
-        if name not in space.op.parameters:
-            continue
-        largest = default if name == "padding" else max(given[name])
-        for value in {default, largest}:
-            if name in space.without or value not in space.allowed.get(name, (value,)):
-                continue
-            try:
-                changed = type(layer)(**(given | {name: value}))
-            except ValueError:
-                continue  # the kernel no longer fits
-            if prod(changed.output_shape[1:]) * prod(changed.weight_shape) > TRIPLES:
-                continue
-            yield case.but(layer=changed, full=False, padding=None)

@@ -7,10 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from verify.case import Case, laid_out
-from verify.ops import DEFAULTS, Op
-
-ROLES = {"forward": ("x", "w", "b"), "backward": ("g", "x", "w")}
+from verify.case import Case
+from verify.data import laid_out
+from verify.ops import Op
 
 
 @dataclass(frozen=True)
@@ -104,15 +103,22 @@ def inputs(
     taken: the names that the function takes; None for any. What it does not take is left out
     where it says nothing, as stride=(1, 1).
     """
-    names = ROLES[role]
+    op = case.op
+    names = op.arrays.given if role == "forward" else op.arrays.sent_back
     arrays = dict.fromkeys(names) | case.given(*(n for n in names if n not in changes))
+    if role == "backward" and op.family == "norm" and arrays["weight"] is None:
+        ones = np.ones(case.layer.input_shape[:1])  # which is what no weight means
+        arrays["weight"] = laid_out(ones, case.dtype, case.layout)
     for name in names:
         if changes.get(name) is not None:
             arrays[name] = laid_out(changes[name], case.dtype, case.layout)
     arguments = {
         name: value
         for name, value in case.arguments.items()
-        if taken is None or name in taken or not _says_nothing(value, DEFAULTS.get(name, 1))
+        if (role == "forward" or name in op.backward_parameters)
+        and (
+            taken is None or name in taken or not _says_nothing(value, op.default(case.layer, name))
+        )
     }
     return arrays, arguments | {n: v for n, v in changes.items() if n not in names}
 
@@ -177,6 +183,8 @@ def exit_status(code: Any) -> int:
 
 
 def _says_nothing(value: Any, default: Any) -> bool:
+    if value == default:
+        return True
     if isinstance(value, tuple):
         return all(_says_nothing(part, default) for part in value)
     return bool(value == default)

@@ -70,6 +70,8 @@ def load(
     op = named(op) if isinstance(op, str) else op
     goal = parse(target)
     library = adapters.library(goal.module) if adapter is None else None
+    if library is not None and not (op.weighted or adapters.LIBRARIES[library].unweighted):
+        raise ValueError(f"the adapter of {library} does not do {op.name}: take a convolution")
     adapt, by_name = _adapter(library if adapter is None else adapter)
     function: Any = goal.attribute if by_name else find(target)
     derived = None

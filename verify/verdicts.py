@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from verify.codes import CODES
+from verify.ops import Op
 
 if TYPE_CHECKING:
     from verify.report import Report
@@ -33,14 +34,17 @@ class Asked:
     """What a run came to ask.
 
     data: of the calls that answered. right: the dtypes of the right calls that the laws of several
-    calls were asked of. backward: whether a backward call answered.
+    calls were asked of. backward: whether a backward call answered. further: whether
+    something was returned after y.
     """
 
+    op: Op
     has_backward: bool
     data: set[str] = field(default_factory=set)
     right: set[str] = field(default_factory=set)
     backward: bool = False
     adjoint: bool = False
+    further: bool = False
 
     def unasked(self, features: Mapping[str, int]) -> dict[str, str]:
         """The codes of the laws that were not asked, and why. features: how often each was met."""
@@ -48,6 +52,10 @@ class Asked:
         return {code: reason for code, reason in reasons.items() if reason}
 
     def _reason(self, code: str, features: Mapping[str, int]) -> str:
+        if not _concerns(code, self.op):
+            return f"it does not concern {self.op.name}"
+        if code in ("CV106", "CV107") and not self.further:
+            return "y alone was returned"
         if code.startswith(BACKWARD) and not self.has_backward:
             return "there is no backward pass to judge"
         if code.startswith(BACKWARD) and not self.backward:
@@ -67,6 +75,17 @@ class Asked:
         if code in ("CV160", "CV161") and not any("float" in dtype for dtype in self.right):
             return "no right call had a dtype with NaN and infinity"
         return ""
+
+
+def _concerns(code: str, op: Op) -> bool:
+    """Whether a law can be asked of an op."""
+    if code in ("CV110", "CV120", "CV121", "CV130", "CV161", "CV170"):
+        return op.weighted
+    lengths = {"CV106": op.arrays.further, "CV107": op.arrays.further[1:],
+               "CV141": op.arrays.gradients[1:], "CV142": op.arrays.gradients[2:]}  # fmt: skip
+    if code in lengths:
+        return bool(lengths[code])
+    return op.family == "max_pool" if code == "CV143" else True
 
 
 def verdicts(report: "Report") -> list[Verdict]:

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from verify.case import Case, numpy_dtype
-from verify.suspect import ROLES, Outcome, inputs
+from verify.case import Case
+from verify.data import numpy_dtype
+from verify.suspect import Outcome, inputs
 
 MAGIC, VERSION = "toeplitz", 1
 BEGIN = f"{MAGIC} {VERSION}"
-ANSWERS = {"forward": ("y",), "backward": ("grad_x", "grad_w", "grad_b")}
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8",
           "uint16", "uint32", "uint64", "complex64", "complex128")  # fmt: skip
 LINE = 4096  # bytes that the first line of an answer may have
@@ -57,7 +57,17 @@ def written(role: str, case: Case, changes: Mapping[str, Any]) -> Iterator[tuple
 def arguments(role: str, case: Case, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name, none left out."""
     given = case.op.arguments(case.layer, True, case.padding)
-    return given | {name: v for name, v in changes.items() if name not in ROLES[role]}
+    return given | {name: v for name, v in changes.items() if name not in given_to(case, role)}
+
+
+def given_to(case: Case, role: str) -> tuple[str, ...]:
+    """The names of the arrays that a call gets."""
+    return case.op.arrays.given if role == "forward" else case.op.arrays.sent_back
+
+
+def answered(case: Case, role: str) -> tuple[str, ...]:
+    """The names of the arrays that a call answers with."""
+    return ("y",) if role == "forward" else case.op.arrays.gradients
 
 
 def numbers(value: Any) -> list[Any]:
@@ -78,8 +88,8 @@ class Answer:
     answer; `complete` says that it is one, and outcome() is what became of the call.
     """
 
-    def __init__(self, role: str, most: int) -> None:
-        self._names = ANSWERS[role]
+    def __init__(self, names: tuple[str, ...], most: int) -> None:
+        self._names = names
         self._most = most
         self._got = bytearray()
         self._after = 0  # where the arrays begin; 0 before the line has come

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.case import Case
-from verify.judgement import Violation
 from verify.strategies import Space
 from verify.suspect import Suspect
+from verify.violation import Violation
 
 ASKED = 3  # of those that a case has
 LARGEST = 100_000  # weights of a kernel that does not fit
@@ -57,6 +57,8 @@ def claimed(space: Space, kind: str) -> bool:
 
 def some(case: Case) -> tuple[str, ...]:
     """A few kinds of wrong calls that can be derived from a case, others for another seed."""
+    if not case.op.weighted:
+        return ()
     having = tuple(kind for kind, made in KINDS.items() if made(case) is not None)
     first = case.seed % max(1, len(having))
     return (having[first:] + having[:first])[:ASKED]

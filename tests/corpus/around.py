@@ -44,7 +44,7 @@ def cells(n, lo, hi, mode):
         first, kept = max(0, -lo), n + min(0, lo) + min(0, hi)
         return first + (cell - first) % kept
     if mode == "reflect":
-        if max(lo, hi) >= n:
+        if max(lo, hi) >= max(n, 1):
             raise ValueError("reflect padding must be narrower than the input")
         return n - 1 - abs(n - 1 - abs(cell))
     if mode == "replicate":

@@ -146,7 +146,7 @@ def adapts_around_nan(x, output_size):
     windows = read_adaptive(x, output_size)
     y = np.zeros((*x.shape[:2], *map(len, windows)), x.dtype)
     for t, box in boxes(windows):
-        y[t] = np.fmax.reduce(x[box].reshape(*x.shape[:2], -1), axis=2)
+        y[t] = np.fmax.reduce(x[box].reshape(*x.shape[:2], int(np.prod(x[box].shape[2:]))), axis=2)
     return y
 
 
@@ -160,7 +160,7 @@ def adapts_the_index(x, output_size):
     windows = read_adaptive(x, output_size)
     index = np.zeros((*x.shape[:2], *map(len, windows)), np.int64)
     for t, box in boxes(windows):
-        index[t] = x[box].reshape(*x.shape[:2], -1).argmax(axis=2)
+        index[t] = x[box].reshape(*x.shape[:2], int(np.prod(x[box].shape[2:]))).argmax(axis=2)
     return adaptive_max_pool(x, output_size), index
 
 

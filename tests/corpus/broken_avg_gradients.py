@@ -19,7 +19,10 @@ broken = into(BROKEN)
 def returned(g, x, a, by):
     """Every window's g, divided, added to what the window read."""
     where = cells(a)
-    share = wide(g).reshape(*g.shape[:2], -1, 1) / np.asarray(by, wide(g).dtype)[:, None]
+    share = (
+        wide(g).reshape(*g.shape[:2], int(np.prod(g.shape[2:])), 1)
+        / np.asarray(by, wide(g).dtype)[:, None]
+    )
     share = np.broadcast_to(share, (*share.shape[:3], where.shape[1]))
     return scattered(share, where, x.shape).astype(g.dtype)
 
@@ -67,7 +70,7 @@ def keeps_the_last_share(
     a = read_pool(x, kernel_size, stride, padding, 1, ceil_mode)
     where = cells(a)
     by = counts(where, count_include_pad, divisor_override)
-    share = wide(g).reshape(*g.shape[:2], -1) / by.astype(wide(g).dtype)
+    share = wide(g).reshape(*g.shape[:2], int(np.prod(g.shape[2:]))) / by.astype(wide(g).dtype)
     grad = np.zeros((*x.shape[:2], x.shape[2] * x.shape[3]), share.dtype)
     for column, line in enumerate(where):
         grad[:, :, line[line >= 0]] = share[:, :, column, None]

@@ -93,7 +93,7 @@ def overwrites_at_overlaps(g, x, kernel_size, stride=None, padding=0, dilation=1
 )
 def adds_by_fancy_index(g, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     a = read_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
-    index = winners(x, a).reshape(x.shape[0] * x.shape[1], -1)
+    index = winners(x, a).reshape(x.shape[0] * x.shape[1], int(np.prod(a.out)))
     grad = np.zeros((len(index), x.shape[2] * x.shape[3]), g.dtype)
     grad[np.arange(len(index))[:, None], index] += g.reshape(index.shape)
     return grad.reshape(x.shape)
@@ -185,7 +185,7 @@ def looks_for_nan(g, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mo
 )
 def adds_halves_to_halves(g, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     a = read_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
-    index = winners(x, a).reshape(x.shape[0] * x.shape[1], -1)
+    index = winners(x, a).reshape(x.shape[0] * x.shape[1], int(np.prod(a.out)))
     grad = np.zeros((len(index), x.shape[2] * x.shape[3]), g.dtype)
     np.add.at(grad, (np.arange(len(index))[:, None], index), g.reshape(index.shape))
     return grad.reshape(x.shape)
@@ -218,4 +218,4 @@ def takes_the_stride_for_the_kernel(
 def goes_back_undilated(g, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     a = read_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
     near = a._replace(dilation=(1, 1))
-    return sent(shaped(g.reshape(*g.shape[:2], -1), a), winners(x, near), x)
+    return sent(shaped(g.reshape(*g.shape[:2], int(np.prod(g.shape[2:]))), a), winners(x, near), x)

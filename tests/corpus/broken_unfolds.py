@@ -27,7 +27,7 @@ broken = into(BROKEN)
 def puts_taps_first(x, kernel_size, dilation=1, padding=0, stride=1):
     a = read_unfold(x.shape[2:], kernel_size, dilation, padding, stride)
     v = gathered(x, cells(a))
-    return v.transpose(0, 3, 1, 2).reshape(len(x), -1, v.shape[2])
+    return v.transpose(0, 3, 1, 2).reshape(len(x), v.shape[1] * v.shape[3], v.shape[2])
 
 
 @broken(

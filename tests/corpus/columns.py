@@ -7,12 +7,12 @@ from corpus.windows import cells, gathered, read_unfold, scattered
 
 def columns(v):
     """(N, C, L, K) as (N, C * K, L)."""
-    return v.swapaxes(2, 3).reshape(len(v), -1, v.shape[2])
+    return v.swapaxes(2, 3).reshape(len(v), v.shape[1] * v.shape[3], v.shape[2])
 
 
 def patches(y, taps):
     """(N, C * K, L) as (N, C, L, K)."""
-    return y.reshape(len(y), -1, taps, y.shape[2]).swapaxes(2, 3)
+    return y.reshape(len(y), y.shape[1] // taps, taps, y.shape[2]).swapaxes(2, 3)
 
 
 def unfold(x, kernel_size, dilation=1, padding=0, stride=1):

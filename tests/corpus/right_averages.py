@@ -104,7 +104,7 @@ def scatters_the_shares(
 ):  # fmt: skip
     a = read_pool(x, kernel_size, stride, padding, 1, ceil_mode)
     where = cells(a)
-    share = wide(g).reshape(*g.shape[:2], -1)
+    share = wide(g).reshape(*g.shape[:2], int(np.prod(g.shape[2:])))
     share = share / counts(where, count_include_pad, divisor_override).astype(share.dtype)
     share = np.repeat(share[..., None], where.shape[1], axis=3)
     return scattered(share, where, x.shape).astype(g.dtype)
@@ -134,7 +134,7 @@ def slices_each_window(x, output_size):
     y = np.empty((*x.shape[:2], *map(len, windows)), x.dtype)
     index = np.empty(y.shape, np.int64)
     for t, box in boxes(windows):
-        part = x[box].reshape(*x.shape[:2], -1)
+        part = x[box].reshape(*x.shape[:2], int(np.prod(x[box].shape[2:])))
         index[t] = plane[box].ravel()[part.argmax(axis=2)]
         y[t] = part.max(axis=2)
     return y, index
@@ -189,7 +189,7 @@ def puts_it_at_the_argmax(g, x):
 
 @right("global_max_pool1d", "global_max_pool2d", "global_max_pool3d", note="one reduction")
 def takes_one_maximum(x):
-    return np.maximum.reduce(x.reshape(*x.shape[:2], -1), axis=2).reshape(
+    return np.maximum.reduce(x.reshape(*x.shape[:2], int(np.prod(x.shape[2:]))), axis=2).reshape(
         *x.shape[:2], *[1] * (x.ndim - 2)
     )
 

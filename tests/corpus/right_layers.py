@@ -32,7 +32,7 @@ def unfolds_by_taps(x, kernel_size, dilation=1, padding=0, stride=1):
     y = np.empty((*x.shape[:2], *a.kernel, *a.out), x.dtype)
     for i, j in np.ndindex(*a.kernel):
         y[:, :, i, j] = x[(..., *tap(a, i, j))]
-    return y.reshape(len(x), -1, a.out[0] * a.out[1])
+    return y.reshape(len(x), int(np.prod(y.shape[1:4])), a.out[0] * a.out[1])
 
 
 def tap(a, i, j):

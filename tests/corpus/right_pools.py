@@ -93,7 +93,7 @@ def reduces_at_the_starts(x, kernel_size, stride=None, padding=0, dilation=1, ce
 @right("max_pool2d", note="channels last inside")
 def keeps_channels_last(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     a = read_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
-    rows = np.moveaxis(x, 1, -1).reshape(len(x), -1, x.shape[1])
+    rows = np.moveaxis(x, 1, -1).reshape(len(x), int(np.prod(x.shape[2:])), x.shape[1])
     where = cells(a)
     v = np.where((where < 0)[..., None], np.asarray(lowest(x.dtype), x.dtype), rows[:, where])
     return shaped(np.moveaxis(v.max(axis=2), 2, 1), a)

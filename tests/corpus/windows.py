@@ -48,6 +48,7 @@ def read_pool(x, kernel_size, stride, padding, dilation=1, ceil_mode=False, coun
 
 def read_unfold(sizes, kernel_size, dilation, padding, stride):
     given = (kernel_size, 1), (stride, 1), (padding, 0), (dilation, 1)
+    sizes = per_axis("output_size", sizes, 2, 1)
     return sized(Windows(tuple(sizes), *(per_axis("it", v, 2, least) for v, least in given), ()))
 
 
@@ -70,7 +71,7 @@ def cells(a):
 
 def gathered(x, where, fill=0):
     """(N, C, L, K): x at these cells."""
-    v = x.reshape(*x.shape[:2], -1)[:, :, np.maximum(where, 0)]
+    v = x.reshape(*x.shape[:2], int(np.prod(x.shape[2:])))[:, :, np.maximum(where, 0)]
     return np.where(where < 0, np.asarray(fill, v.dtype), v)
 
 
@@ -99,8 +100,8 @@ def sent(g, index, x):
     """grad_x: every g added to the cell `index` of its plane."""
     planes = x.shape[0] * x.shape[1]
     grad = np.zeros((planes, int(np.prod(x.shape[2:]))), wide(g).dtype)
-    target = np.arange(planes)[:, None], index.reshape(planes, -1)
-    np.add.at(grad, target, wide(g).reshape(planes, -1))
+    target = np.arange(planes)[:, None], index.reshape(planes, int(np.prod(index.shape[2:])))
+    np.add.at(grad, target, wide(g).reshape(planes, int(np.prod(g.shape[2:]))))
     return grad.reshape(x.shape).astype(g.dtype)
 
 

@@ -48,15 +48,17 @@ class Library:
 
     module: where its adapter is, as `adapt`. extra: ours that installs it; scipy is always there.
     by_name: whether the adapter gets the target's name, because the library has no such function.
+    unweighted: whether it does ops without weights too: pools, batch norms, unfold, fold, pad.
     """
 
     module: str
     extra: str = ""
     by_name: bool = False
+    unweighted: bool = False
 
 
 LIBRARIES = {
-    "torch": Library("verify.adapters.torch", "torch"),
+    "torch": Library("verify.adapters.torch", "torch", unweighted=True),
     "onnxruntime": Library("verify.adapters.onnxruntime", "onnx", by_name=True),
     "scipy.signal": Library("verify.adapters.scipy"),
     "jax": Library("verify.adapters.jax", "jax"),

@@ -128,6 +128,16 @@ class Arrays:
         return self.array(value) if isinstance(value, self.kind) else value
 
 
+def supported(arrays: Arrays, does: Callable[[], Any]) -> Any:
+    """What a call gives; NotImplementedError where the library says that it does not do it."""
+    try:
+        return does()
+    except Exception as error:
+        if any(isinstance(error, kind) and text in str(error) for kind, text in arrays.refusals):
+            raise NotImplementedError(str(error)) from error
+        raise
+
+
 def passes(
     function: Function, op: Op, arrays: Arrays, bias: bool = True
 ) -> tuple[Function, Function | None]:
@@ -139,20 +149,10 @@ def passes(
     taken = taken_by(function)
     takes_bias = bias and (taken is None or not taken.isdisjoint(("b", "bias")))
 
-    def supported(does: Function, *given: Any) -> Any:
-        try:
-            return does(*given)
-        except Exception as error:
-            if any(
-                isinstance(error, kind) and text in str(error) for kind, text in arrays.refusals
-            ):
-                raise NotImplementedError(str(error)) from error
-            raise
-
     @wraps(function)
     def forward(*given: Any, **arguments: Any) -> Any:
         tensors = [arrays.tensor(array) for array in given]
-        return arrays.numpy(supported(lambda: function(*tensors, **arguments)))
+        return arrays.numpy(supported(arrays, lambda: function(*tensors, **arguments)))
 
     @wraps(function)
     def backward(g: Any, x: Any, w: Any, **arguments: Any) -> Any:
@@ -167,7 +167,8 @@ def passes(
         def call(*tensors: Any) -> Any:
             return function(*tensors, **arguments)
 
-        found = supported(arrays.pull_back, call, leaves, gradient)
+        pull_back = arrays.pull_back
+        found = supported(arrays, lambda: pull_back(call, leaves, gradient))
         gradients: tuple[Any, ...] = arrays.numpy(tuple(found))
         if not takes_bias:
             axes = tuple(axis for axis in range(g.ndim) if axis != 1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from verify.adapters import Function, each_axis, sides
-from verify.case import numpy_dtype
+from verify.data import numpy_dtype
 from verify.ops import Op
 
 GENERAL = "conv_general"  # of any number of axes, and the one with padding in pairs

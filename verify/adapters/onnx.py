@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from verify.adapters import Function, each_axis, pairs
-from verify.case import numpy_dtype
+from verify.data import numpy_dtype
 from verify.ops import Op
 
 NAMED = {"same": "SAME_UPPER", "same_upper": "SAME_UPPER", "same_lower": "SAME_LOWER"}

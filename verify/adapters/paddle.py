@@ -10,7 +10,7 @@ import numpy as np
 
 from verify.adapters import Function, sides
 from verify.adapters.calls import Arrays, passes
-from verify.case import numpy_dtype
+from verify.data import numpy_dtype
 from verify.ops import OPS, Op
 
 # What paddle calls each op: padded and depthwise convolutions are the same functions.

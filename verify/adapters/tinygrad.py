@@ -10,7 +10,7 @@ import numpy as np
 
 from verify.adapters import Function, sides
 from verify.adapters.calls import Arrays, passes
-from verify.case import numpy_dtype
+from verify.data import numpy_dtype
 from verify.ops import OPS, Op
 
 # What tinygrad calls each op: "not limited to only 2d convolutions", as it documents.

@@ -5,13 +5,14 @@ torch is imported when a target is loaded, for this module can be read without i
 
 import warnings
 from collections.abc import Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, each_axis, pairs, same
+from verify.adapters import Function, each_axis, layers, pairs, same
 from verify.adapters.calls import Arrays, passes
-from verify.case import numpy_dtype
+from verify.data import numpy_dtype
 from verify.ops import OPS, Op
 
 # What torch calls each op: padded and depthwise convolutions are the same functions.
@@ -32,10 +33,13 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
     """
     import torch
 
-    own = {n: getattr(torch.nn.functional, n) for n in NAMES.values()}
+    own = {n: getattr(torch.nn.functional, n, None) for n in NAMES.values()}
     name = next((n for n in own if function is own[n]), None)
     if name is not None and name != NAMES[op.name]:
         raise ValueError(f"torch's {name} does not do {op.name}: take {NAMES[op.name]}")
+    if not op.weighted:
+        return layers.passes(_statistics_kept(function) if op.family == "norm" else function, op,
+                             library())  # fmt: skip
     call = _padding_first(function) if name is not None and op.padded else function
     return passes(call, op, library())
 
@@ -53,6 +57,19 @@ def library() -> Arrays:
     # Older versions than 2.5 say so in the text only.
     refusals = ((RuntimeError, "not implemented for"),)
     return Arrays("torch", torch.Tensor, _tensor, _array, pull_back, refusals)
+
+
+def _statistics_kept(function: Function) -> Function:
+    """A batch norm that returns the running statistics which torch writes into its arguments."""
+
+    @wraps(function)
+    def kept(x: Any, running_mean: Any, running_var: Any, *rest: Any, **arguments: Any) -> Any:
+        if running_mean is None:
+            return function(x, None, None, *rest, **arguments)
+        new = running_mean.clone(), running_var.clone()
+        return function(x, *new, *rest, **arguments), *new
+
+    return kept
 
 
 def _padding_first(function: Function) -> Function:
