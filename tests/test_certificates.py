@@ -32,6 +32,7 @@ def test_a_certificate_tells_what_was_checked():
         "  bilinear  64 random sums and multiples agree",
         "  pairs     all 1440 pairs of impulses",
         "  probes    3 random points, 19372661 values an entry",
+        "  bias      added to each channel, at the probes",
         "  chance    2^-64 that a wrong polynomial of degree 8 passed",
         "  certain   that it is right for all x and w, if it is bilinear",
     ]
@@ -77,6 +78,10 @@ def test_what_is_right_is_certified(conv):
         (lambda x, w, **a: right(x, w, **a) + 1, "f is not additive in w: y["),
         (lambda x, w, **a: right(np.sign(x), w, **a), "f is not additive in x: y["),
         (lambda x, w, **a: right(x, w, **a)[..., 1:], "f is not T(w) x: its shape is"),
+        (
+            lambda x, w, b=None, **a: right(x, w, **a) + (0 if b is None else 2 * b[:, None, None]),
+            "f does not add b to each channel: y[",
+        ),
         (lambda x, w, **a: None, "f gave no array: wrong type, NoneType"),
         (lambda x, w, **a: 1 / 0, "f gave no array: raised, ZeroDivisionError: division by zero"),
     ],
@@ -158,6 +163,8 @@ def test_a_forged_certificate_is_refused():
 @pytest.mark.parametrize(
     "changes, kind, sentence",
     [
+        ({"f": lambda x, w: x}, ValueError,
+         f"<lambda> takes no argument stride, padding, which {CONV} needs"),
         ({"bound": 0}, ValueError, "bound must be at least 1, got 0"),
         ({"dtype": "float16"}, ValueError,
          "dtype must be float64, float32, int64 or int32: got 'float16'"),

@@ -55,14 +55,14 @@ def neighbours(y, x, w):
 
 UNKNOWN = {
     "odd_one_out": (like(odd_one_out), "only the first place wrong"),
-    "longer": (like(longer), "wrong exactly where the output's last axis more than 2"),
+    "longer": (like(longer), "wrong exactly where the output's last axis is more than 2"),
     "alternating": (
         like(alternating),
-        "wrong only where the output's last axis more than 1, but not always there",
+        "wrong only where the output's last axis is more than 1, but not always there",
     ),
     "neighbours": (
         like(neighbours),
-        "wrong only where the output's last axis more than 1, but not always there",
+        "wrong only where the output's last axis is more than 1, but not always there",
     ),
     "weights_without_signs": (lambda x, w, b=None, **k: conv1d(x, abs(w), b, **k), ""),
     "squares": (lambda x, w, b=None, **k: conv1d(x * abs(x), w, b, **k), ""),
@@ -104,7 +104,7 @@ def test_a_result_of_the_right_size_is_told_so():
 
 
 def test_a_name_with_a_condition_explains_what_holds_it():
-    told = "kernel flipped, only where stride > 1 and the taps more than 2"
+    told = "kernel flipped, only where stride > 1 and the taps are more than 2"
     for stride, taps in ((1, 3), (2, 2), (2, 3)):
         case = Case(OPS["conv1d"], Conv((1, 9), (1, 1, taps), stride=stride))
         flipped = case.layer.apply(case.arrays.x, case.arrays.w[..., ::-1])

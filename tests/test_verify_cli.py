@@ -139,7 +139,7 @@ def test_a_backward_pass_is_judged_too(run, homework):
         backward = ("--backward", f"{name}.py:gradients")
         status, out, err = run("verify", f"{name}:linear", "--op", "linear", *backward, *QUICK)
         assert (status, err) == (expected, "")
-    assert out.startswith("CV142 linear has a wrong gradient to b\n")
+    assert out.startswith("CV142 the backward pass of linear has a wrong gradient to b\n")
     assert run("verify", "student:linear", "--replay", kept_id(out))[0] == 1
 
 
@@ -282,7 +282,8 @@ def test_a_usage_error_is_one_sentence(run, arguments):
 def test_an_unknown_op_is_refused_with_the_known_ones(run):
     status, out, err = run("verify", "right:conv2d", "--op", "conv9d")
     assert (status, out) == (2, "")
-    assert re.fullmatch(r"toeplitz: op must be one of [a-z0-9_, ]*conv2d.*: got 'conv9d'\n", err)
+    assert err.startswith("toeplitz: op must be one of linear, conv1d, ")
+    assert err.endswith(": got 'conv9d': did you mean conv3d or conv2d?\n")
 
 
 def test_what_was_never_judged_is_not_right(run, homework):

@@ -226,6 +226,8 @@ def _replay(target: str, program: bool, id: str, options: dict[str, Any]) -> int
             violation = again(watched, failure.case, failure.code, kept["algorithm"])
         except RuntimeError as error:
             raise ValueError(f"{target} could not be judged: {error}") from error
+    if target not in (failure.target["target"], None):
+        click.echo(f"this failure was kept of {failure.target['target']}")
     if violation is None:
         title = judge("verify.codes").CODES[failure.code].title
         click.echo(f"{target} no longer fails: {failure.code} {title}\n  {failure.case.layer!r}")

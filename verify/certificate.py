@@ -19,8 +19,9 @@ class Certificate:
 
     layer, geometry: of what layer, as Python and as plain values. pairs: of impulses, all tried,
     or 0 where there were too many. probes: random points, each of `values` values an entry.
-    trials: of additivity and multiples. chance: minus the binary logarithm of the chance that a
-    wrong polynomial of degree DEGREE at most passed. digest: of what f returned for the probes.
+    trials: of additivity and multiples. bias: whether one was given to the probes. chance: minus
+    the binary logarithm of the chance that a wrong polynomial of degree DEGREE at most passed.
+    digest: of what f returned for the probes.
     """
 
     suspect: str
@@ -32,6 +33,7 @@ class Certificate:
     probes: int
     values: int
     trials: int
+    bias: bool
     chance: float
     seed: int
     digest: str
@@ -77,6 +79,7 @@ class Certificate:
             f"  bilinear  {self.trials} random sums and multiples agree",
             f"  pairs     {pairs}",
             f"  probes    {self.probes} random points, {self.values} values an entry",
+            f"  bias      {'added to each channel, at the probes' if self.bias else 'not taken'}",
             f"  chance    2^-{self.chance:.0f} that a wrong polynomial of degree {DEGREE} passed",
         ]
         if self.pairs:

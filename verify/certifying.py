@@ -56,10 +56,10 @@ def certify(
 ) -> Certificate:
     """Show that f is T(w) x for all x and w of one geometry, as far as calls can show it.
 
-    f: called as by verify.check, without a bias. conv: a Conv, ConvTranspose or Linear. dtype:
-    float64, float32 or an integer one; sums are exact in it. bound: the chance that a wrong f
-    passes the random probes is at most 2 to the power of minus this, under the assumptions that
-    the module's text states.
+    f: called as by verify.check; a bias is judged at the random probes, if f takes one. conv: a
+    Conv, ConvTranspose or Linear. dtype: float64, float32, int64 or int32; sums are exact in it.
+    bound: the chance that a wrong f passes the random probes is at most 2 to the power of minus
+    this, under the assumptions that the module's text states.
 
     Returns a Certificate: str(), to_json(). Errors: NotRight (an AssertionError) with the first
     difference; ValueError for a geometry whose sums leave no room in the dtype.
@@ -74,6 +74,7 @@ def certify(
         raise ValueError(f"bound must be at least 1, got {bound}")
     suspect = Callables(f) if callable(f) else f
     proof = _Proof(suspect, case_of(conv, dtype), seed)
+    missing_arguments(suspect, proof.case)
     trials = proof.bilinear()
     pairs = proof.impulses()
     probes = proof.probes(bound)
@@ -92,11 +93,22 @@ def certify(
         probes=probes,
         values=proof.values,
         trials=trials,
+        bias=bool(proof.takes_bias),
         chance=chance(probes, proof.values),
         seed=seed,
         digest=proof.digest.hexdigest(),
         versions=versions,
     )
+
+
+def missing_arguments(suspect: Suspect, case: Case) -> None:
+    """Refuse an implementation that cannot be told the geometry."""
+    taken = suspect.parameters()
+    absent = [name for name in case.arguments if taken is not None and name not in taken]
+    if absent:
+        raise ValueError(
+            f"{suspect.name} takes no argument {', '.join(absent)}, which {case.layer!r} needs"
+        )
 
 
 def recheck(certificate: Certificate, f: Callable[..., Any] | Suspect) -> None:
@@ -129,6 +141,8 @@ class _Proof:
         self.suspect, self.case, self.seed = suspect, case, seed
         self.layer = case.layer
         self.digest = sha256()
+        taken = suspect.parameters()
+        self.takes_bias = bool(taken & {"b", "bias"}) if taken is not None else None
         self._wide = np.int64 if "int" in case.dtype else np.float64
         self._random = np.random.default_rng([seed, *sha256(repr(case.layer).encode()).digest()])
         terms = _terms(case)
@@ -179,7 +193,15 @@ class _Proof:
         while chance(count, self.values) < bound:
             count += 1
         for _ in range(count):
-            got = self._right(self._drawn("x"), self._drawn("w"))
+            x, w = self._drawn("x"), self._drawn("w")
+            got = self._right(x, w)
+            if self.takes_bias is None:  # no signature says it
+                zeros = {name: np.zeros(self._shape(name), self._wide) for name in ("x", "w", "b")}
+                self.takes_bias = self.suspect.forward(self.case.but(bias=True), **zeros).ok
+            if self.takes_bias:
+                b = self._drawn("b")
+                added = b.reshape(-1, *[1] * (got.ndim - 2))
+                self._same(self._called(x, w, b), got + added, "f does not add b to each channel")
             self.digest.update(np.ascontiguousarray(got, self._wide).tobytes())
         return count
 
@@ -201,9 +223,9 @@ class _Proof:
                 found,
             )
 
-    def _called(self, x: Any, w: Any) -> Any:
-        case = replace(self.case, batch=len(x))
-        outcome = self.suspect.forward(case, x=x, w=w)
+    def _called(self, x: Any, w: Any, b: Any = None) -> Any:
+        case = replace(self.case, batch=len(x), bias=b is not None)
+        outcome = self.suspect.forward(case, x=x, w=w, **({} if b is None else {"b": b}))
         if not outcome.ok or not isinstance(outcome.value, np.ndarray):
             told = outcome.message or "a tuple of arrays"
             raise NotRight(f"f gave no array: {outcome.kind}, {told}")
@@ -217,6 +239,8 @@ class _Proof:
     def _shape(self, name: str) -> tuple[int, ...]:
         if name == "x":
             return (1, *self.layer.input_shape)
+        if name == "b":
+            return (int(self.layer.output_shape[0]),)
         return tuple(self.case.arrays.w.shape)
 
 

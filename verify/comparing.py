@@ -7,8 +7,16 @@ from typing import Any
 import numpy as np
 
 from verify.case import Case
-from verify.data import EXACT, HALVES, NON_FINITE, numpy_dtype
-from verify.rounding import HALF_DTYPES, Scale, arithmetic, bound, may_be_rounding
+from verify.data import EXACT, HALVES, NON_FINITE, gamma, numpy_dtype, unit
+from verify.rounding import (
+    HALF_DTYPES,
+    Scale,
+    arithmetic,
+    bound,
+    may_be_rounding,
+    scale_forward,
+    scales_backward,
+)  # fmt: skip
 from verify.violation import Judgement, Violation, differs
 
 WIDER = {
@@ -141,3 +149,15 @@ def _same_kind(got: Any, wanted: Any) -> bool:
     if wanted.kind in "iu":
         return got.kind in "iu" and got.itemsize >= wanted.itemsize
     return bool(got == wanted)
+
+
+def imprecise(violation: Violation) -> bool:
+    """Whether a value is off by no more than sums in eight bits may be."""
+    case, where = violation.case, violation.where
+    if where is None or not case.op.weighted:
+        return False
+    scale = scale_forward(case)
+    if violation.backward:
+        scale = scales_backward(case)[case.op.arrays.gradients.index(violation.what)]
+    most = gamma(scale.terms, unit("bfloat16")) * scale.magnitude[where]
+    return bool(abs(violation.got - violation.should) <= most)

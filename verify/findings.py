@@ -7,6 +7,7 @@ from typing import Any
 
 from verify import laws
 from verify.case import Case
+from verify.comparing import imprecise
 from verify.data import HALVES
 from verify.diagnosis import Diagnosis, diagnose_seen, explains, follows, tells_apart
 from verify.history import History
@@ -22,6 +23,8 @@ from verify.violation import Violation
 VALUES = ("CV101", "CV102", "CV110")  # what a wrong geometry shows in
 GRADIENTS = ("CV140", "CV141", "CV142")
 CAUSES = ("CV151", "CV153", "CV150", "CV152", "CV154", "CV105")  # why a value is wrong
+# Laws of several calls, which what differs from call to call breaks as well.
+REPEATED = ("CV105", "CV120", "CV121", "CV130", "CV152", "CV154", "CV160", "CV161")
 CHECKED = 64  # further cases that a name must explain as well
 MORE = 120  # and those from which another is looked for
 
@@ -86,6 +89,9 @@ class Telling:
                 continue
             diagnosis = self._diagnosis(which)
             causes = [(c, backward) for c in CAUSES if (c, backward) in left]
+            wrong = (v for k in keys for _, v in self.failures[k].violations)
+            if causes == [("CV105", backward)] and not all(map(imprecise, wrong)):
+                causes = []  # what is off by more has another cause
             if diagnosis and diagnosis.name:
                 keys += [k for k in causes if self._explained(diagnosis.name, left[k], which)]
             elif causes:
@@ -110,6 +116,8 @@ class Telling:
                 yield self._finding(keys, None, first=True)
                 for k in keys:
                     left.pop(k, None)
+                if causes[0][0] in ("CV151", "CV153"):  # what is asked several times shows it too
+                    left = {k: left[k] for k in left if k[0] not in REPEATED}
         bilinear = [k for k in (("CV120", False), ("CV121", False)) if k in left]
         for keys in [bilinear] * bool(bilinear) + [[k] for k in left if k not in bilinear]:
             yield self._finding(keys, None)

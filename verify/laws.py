@@ -65,6 +65,10 @@ def layout_independent(suspect: Suspect, case: Case) -> Violation | None:
     for layout in LAYOUTS[1:]:
         broken = judge_forward(suspect, case.but(layout=layout)).violation
         if broken and broken.code in ("CV101", "CV102", "CV171"):
+            if judge_forward(suspect, case.but(layout="contiguous")).violation:
+                return None  # wrong now and then, however the arguments lie
+            if not judge_forward(suspect, case.but(layout=layout)).violation:
+                return None
             note = f"{layout} arguments; right with contiguous ones. {broken.note}".strip()
             return replace(broken, code=_layout_code(broken), note=note)
     return None

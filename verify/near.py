@@ -42,7 +42,7 @@ class Near(Campaign):
     ) -> Report:
         report = super().run(max_examples, seconds, replay)
         there_first = sorted(report.findings, key=lambda found: found.case.layer != self.given)
-        return replace(report, findings=tuple(there_first), notes=tuple(self._notes()))
+        return replace(report, findings=tuple(there_first), notes=(*self._notes(), *report.notes))
 
     def _there(self) -> Iterator[Case]:
         """The given geometry: one item and two, with a bias and without, written both ways."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeAlias
 
 from toeplitz import Conv, ConvTranspose, Linear
@@ -171,7 +172,9 @@ OPS = _table()
 def named(name: Any) -> Op:
     """The op of a name."""
     if name not in OPS:
-        raise ValueError(f"op must be one of {', '.join(OPS)}: got {name!r}")
+        near = get_close_matches(str(name), OPS, n=2)
+        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"op must be one of {', '.join(OPS)}: got {name!r}{hint}")
     return OPS[name]
 
 

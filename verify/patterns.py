@@ -102,9 +102,9 @@ def _conditions(op: Op) -> Iterator[tuple[str, Condition]]:
         }
     for told, count in sizes.items():
         for modulus in (2, 4, 8):
-            yield f"{told} not a multiple of {modulus}", _no_multiple(count, modulus)
+            yield f"{told} {_is(told)} not a multiple of {modulus}", _no_multiple(count, modulus)
         for least in (16, 15, 8, 7, 4, 3, 2, 1):  # the tightest first
-            yield f"{told} more than {least}", _more(count, least)
+            yield f"{told} {_is(told)} more than {least}", _more(count, least)
     yield "the batch is odd", lambda c: c.batch % 2 == 1
     yield "no bias", lambda c: not c.bias
 
@@ -118,7 +118,7 @@ def _of_layers(op: Op) -> Iterator[tuple[str, Condition]]:
         yield f"{name} is written as one number", partial(_one_number, name)
     for axis in range(4):
         for least in (16, 8, 4, 2, 1):
-            yield f"output axis {axis} more than {least}", partial(_longer, axis, least)
+            yield f"output axis {axis} is more than {least}", partial(_longer, axis, least)
 
 
 def _layer_holds(holds: Callable[[Any], bool], case: Case) -> bool:
@@ -128,6 +128,10 @@ def _layer_holds(holds: Callable[[Any], bool], case: Case) -> bool:
 def _longer(axis: int, least: int, case: Case) -> bool:
     shape = case.layer.output_shape
     return len(shape) > axis and bool(shape[axis] > least)
+
+
+def _is(told: str) -> str:
+    return "is" if told.endswith("axis") else "are"
 
 
 def _left_out(name: str, case: Case) -> bool:

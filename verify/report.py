@@ -68,7 +68,10 @@ class Finding:
         sentence = CODES[self.code].sentence
         if self.code == "CV101" and not case.op.weighted:
             sentence = "is not what the layer gives"
-        lines = [f"{self.code} {self.suspect} {sentence}"]
+        suspect = self.suspect
+        if violation.backward and self.code != "CV130":
+            suspect = f"the backward pass of {suspect}"
+        lines = [f"{self.code} {suspect} {sentence}"]
         rows = [("case", f"{case.layer!r}{_told(case)}")]
         if violation.where is not None:
             place = ", ".join(map(str, violation.where))
