@@ -32,6 +32,7 @@ REMEMBERED = 120  # results that a diagnosis compares
 ENOUGH = 24  # failures after which exploring stops
 ASIDE = ("CV120", "CV121", "CV130", "CV170")  # laws that right values break
 FEW = 3  # failures of those: more would only end the exploring early
+PLAIN = ("integers", "ties", "zeros", "below")  # data that a diagnosis compares
 EVERY = 8  # the laws of several calls are asked of each so many right cases
 
 
@@ -78,6 +79,7 @@ class Campaign:
         self.drawing = Drawing(space, seed, dtypes, self.coverage)
         self.failures: dict[Key, Failures] = {}
         self.seen: dict[int | None, list[Seen]] = {}
+        self.asked_for_integers = any("int" in name for name in dtypes or ())
         self.arithmetic: Counter[str] = Counter()
         self.halves_rounded = False  # on the way: told, where halves were not asked for
         self.asked = Asked(space.op, suspect.has_backward)
@@ -130,6 +132,9 @@ class Campaign:
         if case.data in HALVES:
             self._judge_half(case)
             return
+        if "int" in case.dtype and not self.asked_for_integers:
+            self._judge_integers(case)
+            return
         judged = judge_forward(self.suspect, case, self.algorithm)
         if judged.outcome.kind == "unsupported":
             self.unsupported += 1
@@ -144,7 +149,8 @@ class Campaign:
             more = self.right % EVERY == 1
         if more:
             self._ask_more(case)
-        if self.suspect.has_backward and case.data in ("integers", "ties"):
+        kinds = ("integers", "ties", "nan") if judged.violation is None else ("integers", "ties")
+        if self.suspect.has_backward and case.data in kinds:
             parts = judge_backward(self.suspect, case, self.algorithm)
             for index, part in enumerate(parts):
                 if part.outcome.kind != "unsupported":
@@ -179,6 +185,16 @@ class Campaign:
                 else:
                     self.halves_rounded = True
 
+    def _judge_integers(self, case: Case) -> None:
+        """Whether integers stay what they are; refusing them is no mistake."""
+        judged = judge_forward(self.suspect, case, self.algorithm)
+        broken = judged.violation
+        if broken is None or broken.code not in ("CV101", "CV103"):
+            return
+        plain = case.but(data="integers", dtype="float64")
+        if judge_forward(self.suspect, plain, self.algorithm).violation is None:
+            self._fail(broken)  # else it is wrong in any dtype
+
     def _take(self, judged: Judgement, case: Case, which: int | None) -> None:
         if judged.arithmetic and case.data != "rounding":
             self.arithmetic[judged.arithmetic] += 1
@@ -190,7 +206,7 @@ class Campaign:
             self._fail(violation)
         elif violation:
             self._fail(self._reason(violation) if which is None else self._why(violation))
-        plain = case.data in ("integers", "ties") and case.layout == "contiguous"
+        plain = case.data in PLAIN and case.layout == "contiguous"
         if judged.outcome.ok and plain:
             self._remember(judged, case, which)
 

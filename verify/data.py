@@ -16,6 +16,8 @@ EXACT = (
     "impulses",
     "ties",
     "below",
+    "zeros",
+    "large",
     "long sums",
 )  # sums of them the dtype holds
 DATA = (*EXACT, "rounding", *NON_FINITE, *HALVES)

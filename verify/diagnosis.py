@@ -10,7 +10,7 @@ import numpy as np
 from verify.case import Case
 from verify.families.mistakes import mistakes
 from verify.gradients import gradient_suspicions
-from verify.judgement import right
+from verify.judgement import FURTHER, right
 from verify.mistakes import Mistaken, Prediction, fitted
 from verify.patterns import PAIRED, Condition, Seen, conditions, describe
 from verify.suspicions import suspicions
@@ -226,7 +226,31 @@ def _predicts(prediction: Prediction, seen: Seen, which: int | None) -> bool | N
         if value.ndim != got.ndim or got.shape != right(seen.case, which).shape:
             return False
         value = fitted(value, got.shape)
-    return close(got, value)
+    return close(got, value, _allowed(seen.case, which, value))
+
+
+def _allowed(case: Case, which: int | None, value: Any) -> Any:
+    """How far a batch norm's mistaken result may be off: its statistics may lose many digits.
+
+    As far as the right one, with no eps to make the division safe, in proportion to the result.
+    """
+    if case.op.family != "norm":
+        return 0.0
+    arrays = case.op.arrays
+    if which is None:
+        what = "y"
+    elif which >= FURTHER:
+        what = arrays.further[which - FURTHER]
+    else:
+        what = arrays.gradients[which]
+    with np.errstate(all="ignore"):
+        off = case.arrays.bound(what, 0.0)
+        known = right(case, which)
+        if not np.shape(off):
+            off = np.full(known.shape, off)
+        grown = np.nanmax(np.abs(np.where(np.isfinite(value), value, 0)), initial=1.0)
+        grown = grown / max(float(np.max(np.abs(known), initial=0.0)), 2.0**-20)
+    return off * max(1.0, grown) if off.shape == value.shape else 0.0
 
 
 def _cut(prediction: Prediction, seen: Seen) -> bool:
@@ -234,15 +258,19 @@ def _cut(prediction: Prediction, seen: Seen) -> bool:
     return value is not None and value.shape != seen.value.shape
 
 
-def close(got: Any, value: Any) -> bool:
-    """Whether a result is the predicted one but for rounding; NaN predicts anything."""
+def close(got: Any, value: Any, allowed: Any = 0.0) -> bool:
+    """Whether a result is the predicted one but for rounding; NaN predicts anything.
+
+    allowed: what each value may be off besides.
+    """
     unit = 2.0**-24 if got.dtype.itemsize <= 4 or got.dtype == np.complex64 else 2.0**-53
     got, value = _wide(got), _wide(value)
     got = np.where(np.isnan(value), 0, got)
     value = np.where(np.isnan(value), 0, value)
     with np.errstate(invalid="ignore", over="ignore"):
-        largest = float(np.max(np.abs(value), initial=1.0))
-        return bool((np.abs(got - value) <= ROUNDINGS * unit * largest).all())
+        largest = float(np.max(np.abs(value), initial=1.0, where=np.isfinite(value)))
+        off = (np.abs(got - value) <= ROUNDINGS * unit * largest + allowed) | (got == value)
+        return bool((off | (allowed == np.inf)).all())
 
 
 def _wide(array: Any) -> Any:

@@ -1,7 +1,7 @@
 """Which cases a run is made of: small ones first, then what is harder to meet."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from math import prod
 from random import Random
 from typing import Any
@@ -76,12 +76,42 @@ class Drawing:
             yield case.but(data="rounding", layout="contiguous")
         if family == "max_pool":
             yield from self._maxima(few, early)
-        halves = self.halves and family not in ("max_pool", "norm")
-        halved = self._draw(few, large=True, again=1 + early) if halves else ()
-        for number, case in enumerate(halved):
+        if not self.space.op.weighted:
+            yield from self._of_values(few, early)
+        if self.halves:
+            yield from self._halves(few, early)
+
+    def _halves(self, few: int, early: int) -> Iterator[Case]:
+        """float16 where sums are long, or windows overlap so that many gradients meet."""
+        family = self.space.op.family
+        drawn = self._draw(few, large=True, again=1 + early)
+        if family == "norm":
+            training = frozenset({"training", "spatial axes"})
+            met = self._draw(4 * few, wanted=training, large=True, again=6000 + early)
+            drawn = islice(filter(_many_values, met), few)
+        elif not self.space.op.weighted:
+            met = self._draw(8 * few, wanted=frozenset({"windows overlap"}), again=6000 + early)
+            drawn = chain(drawn, islice(filter(_meeting, met), few))
+        for number, case in enumerate(drawn):
             half = case.but(dtype="float16", bias=False, layout="contiguous", seed=number)
-            yield half.but(data="half sums")
+            if family != "max_pool":  # which has no sums
+                yield half.but(data="half sums")
             yield half.but(data="half gradients")
+
+    def _of_values(self, few: int, early: int) -> Iterator[Case]:
+        """Numbers that layers without weights may take for others."""
+        op = self.space.op
+        for case in self._draw(few, again=9500 + early):
+            if op.family == "avg_pool":
+                yield case.but(data="zeros")
+                if "float64" in self.dtypes:
+                    yield case.but(data="nan", at=(case.seed,), dtype="float64")
+            if op.family == "move" and "float64" in self.dtypes:
+                yield case.but(data="integers", dtype="int64")
+            if op.family == "max_pool" and "float64" in self.dtypes:
+                yield case.but(data="large", dtype="int64")
+                yield case.but(data="nan", at=(case.seed,), dtype="float64")
+                yield case.but(data="-inf", at=(case.seed,), dtype="float64")
 
     def _maxima(self, few: int, early: int) -> Iterator[Case]:
         """Equal maxima, and inputs below all that a padding is likely to be filled with."""
@@ -113,6 +143,28 @@ class Drawing:
             case = drawn_case(small_first, self.space, dtypes=self.dtypes, **kind)
             if self.space.holds(case):
                 yield case
+
+
+def _meeting(case: Case) -> bool:
+    """Whether more than a few of a layer's windows read one cell."""
+    layer = case.layer
+    if not hasattr(layer, "kernel_size"):
+        return False
+    often = (min(-(-k // s), m) for k, s, m in zip(
+        layer.kernel_size, layer.stride, _windows(layer), strict=True))  # fmt: skip
+    return case.batch > 0 and prod(often) >= 4
+
+
+def _many_values(case: Case) -> bool:
+    """Whether a batch norm in training has some dozens of values in each channel."""
+    count = case.batch * prod(case.layer.input_shape[1:])
+    return bool(case.layer.training) and 96 <= count <= 2**13
+
+
+def _windows(layer: Any) -> tuple[int, ...]:
+    """How many windows there are on each axis."""
+    shape = layer.conv.output_shape if hasattr(layer, "conv") else layer.output_shape
+    return tuple(shape[1:])
 
 
 def left_out(case: Case, space: Space) -> Iterator[Case]:

@@ -25,6 +25,8 @@ GRADIENTS = ("CV140", "CV141", "CV142")
 CAUSES = ("CV151", "CV153", "CV150", "CV152", "CV154", "CV105")  # why a value is wrong
 # Laws of several calls, which what differs from call to call breaks as well.
 REPEATED = ("CV105", "CV120", "CV121", "CV130", "CV152", "CV154", "CV160", "CV161")
+WRONG = (*VALUES, *GRADIENTS, *AFTER_Y)
+SPREADING = ("CV160", "CV161")  # what a mistake may make of a NaN or an infinity
 CHECKED = 64  # further cases that a name must explain as well
 MORE = 120  # and those from which another is looked for
 
@@ -93,6 +95,7 @@ class Telling:
             if causes == [("CV105", backward)] and not all(map(imprecise, wrong)):
                 causes = []  # what is off by more has another cause
             if diagnosis and diagnosis.name:
+                causes += [(c, backward) for c in SPREADING if (c, backward) in left]
                 keys += [k for k in causes if self._explained(diagnosis.name, left[k], which)]
             elif causes:
                 continue  # told with its cause, below
@@ -102,6 +105,10 @@ class Telling:
             for k in keys:
                 left.pop(k, None)
             same = self._same(named, diagnosis, which) or str(group)
+            if keys and same in named and which is not None and which >= FURTHER:
+                name = same.replace("…", "running mean and variance")
+                assert diagnosis is not None  # it has the name
+                named[same] = (named[same][0], replace(diagnosis, names=(name,)))
             if keys:
                 named.setdefault(same, ([], diagnosis))[0].extend(keys)
         for keys, diagnosis in named.values():
@@ -109,7 +116,7 @@ class Telling:
         for backward in (False, True):
             causes = [(c, backward) for c in CAUSES if (c, backward) in left]
             if causes:
-                merged = [k for k in left if k[1] == backward and k[0] in (*VALUES, *GRADIENTS)]
+                merged = [k for k in left if k[1] == backward and k[0] in WRONG]
                 keys = [causes[0], *merged, *(k for k in causes[1:] if k[0] in ("CV151", "CV154"))]
                 if causes[0][0] in ("CV150", "CV152") and ("CV171", backward) in left:
                     keys.append(("CV171", backward))
@@ -126,14 +133,18 @@ class Telling:
         """The name without the gradient that shows it, or that of a forward pass with the same
         mistake: one cause may show in several arrays."""
         name = (diagnosis and diagnosis.name) or ""
-        if which is None or which >= FURTHER:
+        if which is not None and which >= FURTHER:
+            return name.replace("running mean", "…").replace("running variance", "…")
+        if which is None:
             return name
         wrong = [one for one in self.seen.get(which, []) if not one.right]
         for known in named:
             told = {follows(known, one, which) for one in wrong}
             if True in told and False not in told:
                 return known
-        return name.replace(self.space.op.arrays.gradients[which], "…")
+        for gradient in self.space.op.arrays.gradients:
+            name = name.replace(gradient, "…")
+        return name
 
     def _groups(self) -> Iterator[tuple[list[Key], int | None]]:
         yield [(code, False) for code in VALUES], None
@@ -231,7 +242,7 @@ class Telling:
             shrunk,
             self.suspect.name,
             diagnosis,
-            LOOKS.get(shrunk.code, "") or self._refused(keys[0]),
+            LOOKS.get(shrunk.code, "") or _looks(shrunk.case) or self._refused(keys[0]),
             min(self.failures[k].first for k in keys),
             tuple(dict.fromkeys(code for code, _ in keys if code != shrunk.code)),
         )
@@ -267,12 +278,17 @@ class Telling:
             return self.history.kept(case) if found is None and code == "CV153" else found
         judged = judge_forward(self.suspect, case, self.algorithm)
         if code in AFTER_Y:
-            after = [part.violation for part in judged.further]
+            after = (part.violation for part in judged.further)
             return next((broken for broken in after if _same(broken, code)), None)
         found = judged.violation
         if code == "CV105" and _same(found, "CV101") and found is not None:
             return replace(found, code=code)
         return _same(found, code)
+
+
+def _looks(case: Case) -> str:
+    """What shows only in integers that no float holds, or in a gradient that meets a NaN."""
+    return {"large": CUT_OFF, "nan": LOOKS["CV160"]}.get(case.data, "")
 
 
 def _same(violation: Violation | None, code: str) -> Violation | None:

@@ -24,23 +24,26 @@ import numpy as np
 from verify.data import gamma, unit
 
 HALVES = ("float16", "bfloat16")
+STEPS = 12  # statistics and scale stored, subtracted, multiplied, added: fewer than these
 
 
-def bounds(arrays: Any) -> dict[str, Any]:
+def bounds(arrays: Any, eps: float | None = None) -> dict[str, Any]:
     """For y, the running statistics and the gradients of verify.references.Normalised.
 
     Each is twice the bound of one computation, for the reference rounds too; in float16 and
-    bfloat16 everything is computed in float32 and rounded once.
+    bfloat16 the sums are in float32, and up to STEPS operations on each value round to halves.
+    eps: another than the layer's.
     """
     case, layer = arrays.case, arrays.case.layer
+    eps = layer.eps if eps is None else eps
     u = unit("float32") if case.dtype in HALVES else unit(case.dtype)
-    once = unit(case.dtype) if case.dtype in HALVES else 0.0
+    once = gamma(STEPS, unit(case.dtype)) if case.dtype in HALVES else 0.0
     axes = (0, *range(2, arrays.x.ndim))
     weight = _spread(arrays.weight, arrays.x, 1.0)
     bias = abs(_spread(arrays.bias, arrays.x, 0.0))
     # Of data whose mean dwarfs the deviations, mean x² - a² is too imprecise to be right.
-    batch = _Statistics(arrays.x, axes, layer.eps, u, centred=case.data == "long sums")
-    kept = _Given(arrays, layer.eps, u)
+    batch = _Statistics(arrays.x, axes, eps, u, centred=case.data == "long sums")
+    kept = _Given(arrays, eps, u)
     seen = batch if layer.training else kept
     y = _affine(arrays.x, weight, bias, seen, u)
     size = abs(weight) * (abs(arrays.x) + abs(seen.mean)) * seen.scale + bias
@@ -49,7 +52,7 @@ def bounds(arrays: Any) -> dict[str, Any]:
     made |= _gradients(arrays, batch, weight, u)
     # Where nothing can be said (infinity, or nothing times infinity) any value is right.
     return {
-        name: np.nan_to_num(2 * (off + once * (size + off) if once else off), nan=np.inf)
+        name: np.nan_to_num(2 * off + once * (size + off) if once else 2 * off, nan=np.inf)
         for name, (off, size) in made.items()
     }
 

@@ -31,6 +31,11 @@ def _of_x() -> Iterator[tuple[str, Prediction]]:
         m, axes=tuple(range(m.x.ndim)))  # fmt: skip
     yield "grad_x with the unbiased variance", lambda m: _grad(m, ddof=1)
     yield "grad_x divided by one value less", lambda m: _grad(m, less=1)
+    yield (
+        "grad_x divided by one value less in what flows through the variance",
+        lambda m: _grad(m, var=_count(m.x) / max(1, _count(m.x) - 1)),
+    )
+    yield "grad_x with sums over the items alone", lambda m: _grad(m, sums=(0,))
     yield "grad_x averaged over the values of a channel", lambda m: _grad(m) / _count(m.x)
     yield "grad_x summed, not averaged, over the values of a channel", partial(_grad, summed=True)
     yield from _about_eps(lambda m, scale: _grad(m, scale=scale), "grad_x")
@@ -46,8 +51,10 @@ def _of_weight() -> Iterator[tuple[str, Prediction]]:
         "grad_weight summed over the items alone, one position",
         lambda m: _first(m.g * _normal(m)),
     )
+    yield "grad_weight of the first item only", lambda m: _sum((m.g * _normal(m))[:1])
+    yield "grad_weight of the last item only", lambda m: _sum((m.g * _normal(m))[-1:])
     yield "grad_weight multiplied by the weight", lambda m: _sum(m.g * _normal(m) * _weight(m))
-    yield "grad_weight is grad_bias", lambda m: _sum(m.g)
+    yield "grad_weight and grad_bias exchanged", lambda m: _sum(m.g)
     yield "grad_weight with the unbiased variance", lambda m: _sum(
         m.g * (m.x - mean_of(m.x)) / np.sqrt(var_of(m.x, 1) + m.layer.eps))  # fmt: skip
     yield from _about_eps(lambda m, scale: _sum(m.g * (m.x - mean_of(m.x)) * scale), "grad_weight")
@@ -61,7 +68,7 @@ def _of_bias() -> Iterator[tuple[str, Prediction]]:
     yield "grad_bias summed over the items alone, one position", lambda m: _first(m.g)
     yield "grad_bias multiplied by the weight", lambda m: _sum(m.g * _weight(m))
     yield "grad_bias is all zeros", lambda m: np.zeros(m.x.shape[1])
-    yield "grad_bias is grad_weight", lambda m: _sum(m.g * _normal(m))
+    yield "grad_weight and grad_bias exchanged", lambda m: _sum(m.g * _normal(m))
 
 
 def _about_eps(make: Any, name: str) -> Iterator[tuple[str, Prediction]]:
@@ -109,7 +116,7 @@ def _normal(m: Mistaken) -> Any:
 
 def _grad(
     m: Mistaken, mean: float = 1, var: float = 1, weight: Any = None, axes: Any = None,
-    ddof: int = 0, less: int = 0, summed: bool = False, scale: Any = None,
+    ddof: int = 0, less: int = 0, summed: bool = False, scale: Any = None, sums: Any = None,
 ) -> Any:  # fmt: skip
     """w s (g - mean g - n mean(g n)), with the two means weighed."""
     axes = axes_of(m.x) if axes is None else axes
@@ -117,6 +124,7 @@ def _grad(
     if scale is None:
         scale = 1 / np.sqrt(m.x.var(axes, keepdims=True, ddof=ddof) + m.layer.eps)
     normal = (m.x - m.x.mean(axes, keepdims=True)) * scale
+    axes = axes if sums is None else sums
     count = max(1, m.x.size // max(1, normal.sum(axes, keepdims=True).size))
     divisor = 1 if summed else max(1, count - less)
     g_mean = m.g.sum(axes, keepdims=True) / divisor

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from verify.families import reading
-from verify.families.pool_mistakes import tables_of
+from verify.families.pooling import tables_of
 from verify.mistakes import (
     Mistaken,
     Prediction,
@@ -69,8 +69,15 @@ def _maxima(op: Op) -> Iterator[tuple[str, Prediction]]:
     yield "gradient spread over the window", _spread
     yield "gradient sent to the first cell of the window", partial(_at, 0)
     yield "gradient sent to cells equal to a maximum, also outside its window", _anywhere
-    yield "maximum found among zeros of the padding, whose gradient is lost", _lost
+    if "padding" in op.parameters:
+        told = "maximum found among zeros of the padding, whose gradient is lost"
+        yield told, partial(_lost, False)
+        yield f"{told}, what ceil_mode adds aside", partial(_lost, True)
     yield "gradient sent to the largest magnitude", _magnitude
+    yield "gradient of all channels sent to the first", _first_channel
+    yield "index within the window taken for one in the plane", _misplaced
+    if "stride" in op.parameters:
+        yield "windows laid side by side, the kernel size for the stride", _side_by_side
 
 
 def _averages(op: Op) -> Iterator[tuple[str, Prediction]]:
@@ -90,6 +97,10 @@ def _averages(op: Op) -> Iterator[tuple[str, Prediction]]:
     else:
         yield "gradient divided by n / m, whatever the window holds", _mean_size
         yield "gradient divided by n // m, whatever the window holds", _floor_size
+        yield "gradient of the nearest window alone, overlaps left out", _nearest
+        for axis in range(op.ndim if op.ndim > 1 else 0):
+            told = f"gradient divided by the window's {axis_name(op, axis)} only"
+            yield told, partial(_side, axis)
     yield "gradient sent to the maximum alone", _to_maximum
 
 
@@ -181,8 +192,76 @@ def _anywhere(m: Mistaken) -> Any:
     return (hits * m.g.reshape(*y.shape[:2], 1, -1)).sum(axis=-1).reshape(x.shape)
 
 
-def _lost(m: Mistaken) -> Any:
+def _first_channel(m: Mistaken) -> Any:
+    grad, seen = np.zeros_like(m.x), _read(m)
+    places = reading.places(m.x.shape[2:], tables_of(m))
+    at = np.take_along_axis(
+        np.broadcast_to(places, seen.shape), seen.argmax(axis=-1)[..., None], axis=-1
+    )
+    rows = np.arange(len(m.x)).repeat(at[0].size)
+    flat = grad.reshape(*m.x.shape[:2], -1)
+    np.add.at(flat, (rows, np.zeros_like(rows), at.ravel()), m.g.ravel())
+    return flat.reshape(m.x.shape)
+
+
+def _misplaced(m: Mistaken) -> Any:
+    seen = _read(m)
+    cells = prod(m.x.shape[2:])
+    if seen.shape[-1] > cells and bool((seen.argmax(axis=-1) >= cells).any()):
+        return None
+    return reading.send_back(m.g[..., None], seen.argmax(axis=-1), m.x.shape[2:], planes=True)
+
+
+def _side_by_side(m: Mistaken) -> Any:
+    layer = m.layer
+    stepped = [
+        reading.table(n, k, k, p[0], d, count)
+        for n, k, p, d, count in zip(
+            m.x.shape[2:], layer.kernel_size, layer.padding,
+            getattr(layer, "dilation", (1,) * len(layer.kernel_size)),
+            layer.output_shape[1:], strict=True,
+        )
+    ]  # fmt: skip
+    seen = reading.read(m.x, stepped, -np.inf)
+    where = reading.places(m.x.shape[2:], stepped)
+    at = np.take_along_axis(
+        np.broadcast_to(where, seen.shape), seen.argmax(axis=-1)[..., None], axis=-1
+    )
+    sent = reading.send_back(m.g[..., None], at[..., 0].clip(0), m.x.shape[2:], planes=True)
+    # Where a window reads nothing its gradient may go anywhere.
+    lost = (where < 0).all(axis=-1).any()
+    return _some(sent, m.case.arrays.gradients[0]) if lost else sent
+
+
+def _some(sent: Any, right: Any) -> Any:
+    """Not a number, which predicts anything, where nothing is known of the first cell."""
+    told = sent.copy()
+    told[(slice(None), slice(None), *[0] * (sent.ndim - 2))] = np.nan
+    return told
+
+
+def _nearest(m: Mistaken) -> Any:
+    """Cell i gets what window floor(i m / n) sends, and nothing else."""
+    sizes, parts = m.x.shape[2:], m.g.shape[2:]
+    if any(count > n for count, n in zip(parts, sizes, strict=True)):
+        return None
+    shares = m.g / m.layer.counts()
+    for axis, (n, count) in enumerate(zip(sizes, parts, strict=True), 2):
+        shares = np.take(shares, np.arange(n) * count // n, axis=axis)
+    return shares
+
+
+def _side(axis: int, m: Mistaken) -> Any:
+    counts = [(table >= 0).sum(axis=1) for table in tables_of(m)][axis]
+    shape = [-1 if i == axis else 1 for i in range(len(m.g.shape) - 2)]
+    return _weighted(m, np.broadcast_to(counts.reshape(shape), m.g.shape[2:]))
+
+
+def _lost(padding_only: bool, m: Mistaken) -> Any:
     seen = _read(m, 0.0)
+    if padding_only:
+        beyond = reading.beyond(m.layer)
+        seen = np.where(beyond, -np.inf, seen)
     return _sent(m, _chosen(seen.argmax(axis=-1), seen.shape[-1]) * m.g[..., None])
 
 

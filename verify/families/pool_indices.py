@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from verify.families import reading
-from verify.families.pool_mistakes import tables_of
+from verify.families.pooling import tables_of
 from verify.mistakes import Mistaken, Prediction
 from verify.ops import Op
 
@@ -45,7 +45,12 @@ def _look_up(where: Any, best: Any) -> Any:
 
 
 def _in_window(m: Mistaken) -> Any:
-    return _best(m)
+    best = _best(m)
+    if hasattr(m.layer, "kernel_size"):
+        return best
+    # Adaptive windows are as wide as they are, the tables as the widest of them.
+    where = reading.places(m.x.shape[2:], tables_of(m))
+    return _look_up((where >= 0).cumsum(axis=-1) - 1, best)
 
 
 def _down(m: Mistaken) -> Any:

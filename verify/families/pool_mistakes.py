@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import combinations
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from verify.families import reading
+from verify.families.adaptive_mistakes import adaptive_suspicions
+from verify.families.divisor_mistakes import divisor_suspicions
+from verify.families.pooling import over, pooled, tables_of, with_changes
 from verify.mistakes import (
     Mistaken,
     Prediction,
@@ -30,7 +32,7 @@ def suspicions(op: Op) -> dict[str, Prediction]:
     if "kernel_size" in op.parameters:
         table |= dict(_strided(op))
     if "output_size" in op.parameters:
-        table |= dict(_adaptive(op))
+        table |= dict(adaptive_suspicions())
     return table | dict(_reduced(op))
 
 
@@ -59,15 +61,15 @@ def _arguments(op: Op) -> Iterator[tuple[str, Prediction]]:
                 along = f" along the {axis_name(op, axis)}"
                 yield f"{told} ignored{along}", _changed(name, one_at(axis, none))
     if "stride" in op.parameters:
-        yield "stride ignored: every window starts one further", _with(stride=1)
-        yield "stride ignored: the kernel size taken for it", _with(stride=None)
+        yield "stride ignored: every window starts one further", with_changes(stride=1)
+        yield "stride ignored: the kernel size taken for it", with_changes(stride=None)
         yield (
             "stride one where it is left to its default, which is the kernel size",
-            lambda m: _pooled(m) if "stride" in m.case.arguments else _pooled(m, stride=1),
+            lambda m: pooled(m) if "stride" in m.case.arguments else pooled(m, stride=1),
         )
         yield (
             "stride and dilation exchanged",
-            lambda m: _pooled(m, stride=m.layer.dilation, dilation=m.layer.stride),
+            lambda m: pooled(m, stride=m.layer.dilation, dilation=m.layer.stride),
         )
     if "padding" in op.parameters:
         yield "padding before the input only", _changed("padding", lambda v: _sides(v, 1, 0))
@@ -78,10 +80,16 @@ def _arguments(op: Op) -> Iterator[tuple[str, Prediction]]:
 
 
 def _strided(op: Op) -> Iterator[tuple[str, Prediction]]:
-    yield "ceil_mode ignored", _with(ceil_mode=False)
-    yield "ceil_mode always on", _with(ceil_mode=True)
+    yield "ceil_mode ignored", with_changes(ceil_mode=False)
+    yield "ceil_mode always on", with_changes(ceil_mode=True)
+    yield "ceil_mode drops windows by where they start without the padding", _early
     if op.family == "max_pool":
-        yield "padding filled with zeros, which can win", partial(_filled, 0.0)
+        for filled, value in (("zeros", 0.0), ("-1e9", -1e9), ("the smallest number", None)):
+            yield f"padding filled with {filled}, which can win", partial(_filled, value, False)
+            yield (
+                f"padding filled with {filled}, which can win, what ceil_mode adds is not",
+                partial(_filled, value, True),
+            )
         for rounded in (False, True):
             told = "ceil_mode keeps windows that start behind the input"
             yield (
@@ -89,70 +97,28 @@ def _strided(op: Op) -> Iterator[tuple[str, Prediction]]:
                 partial(_overhanging, 0.0 if rounded else -np.inf),
             )
         return
-    yield "padding counted where count_include_pad=False", _with(count_include_pad=True)
-    yield "padding never counted", _with(count_include_pad=False)
-    yield "divided by the whole window, also where ceil_mode makes it overhang", _whole
-    yield "divided by the whole window always", lambda m: _divided(m, prod(m.layer.kernel_size))
-    yield "only the inputs counted where ceil_mode makes a window overhang", _clipped
     yield "ceil_mode keeps windows that start behind the input", partial(_overhanging, 0.0)
-    if "divisor_override" in op.parameters:
-        yield "divisor_override ignored", _with(divisor_override=None)
-        yield "divisor_override applied to the average", _divided_twice
-
-
-def _adaptive(op: Op) -> Iterator[tuple[str, Prediction]]:
-    def floors(n: int, m: int) -> Any:
-        return [i * n // m for i in range(m)], [(i + 1) * n // m for i in range(m)]
-
-    def fixed(n: int, m: int) -> Any:
-        k = n // m
-        return [i * k for i in range(m)], [(i + 1) * k for i in range(m)]
-
-    def strided(n: int, m: int) -> Any:
-        s = n // m
-        k = n - (m - 1) * s
-        return [i * s for i in range(m)], [i * s + k for i in range(m)]
-
-    def rest_last(n: int, m: int) -> Any:
-        k = n // m
-        return [i * k for i in range(m)], [*((i + 1) * k for i in range(m - 1)), n]
-
-    def ceils(n: int, m: int) -> Any:
-        return [-(-i * n // m) for i in range(m)], [-(-(i + 1) * n // m) for i in range(m)]
-
-    def wide(n: int, m: int) -> Any:
-        k = -(-n // m)
-        return [i * k for i in range(m)], [min(n, (i + 1) * k) for i in range(m)]
-
-    def rounds(n: int, m: int) -> Any:
-        edges = [round(i * n / m) for i in range(m + 1)]
-        return edges[:-1], edges[1:]
-
-    for told, how in (
-        ("windows end at floor((i + 1) n / m) where they end at the ceiling", floors),
-        ("windows of one size, n // m, and the rest left out", fixed),
-        ("windows of one size at one stride, n // m", strided),
-        ("windows of one size, n // m, the last one longer", rest_last),
-        ("windows start at the ceiling where they start at the floor", ceils),
-        ("windows of one size, ceil(n / m), the last one shorter", wide),
-        ("window edges rounded to the nearest cell", rounds),
-    ):
-        yield told, partial(_split, how)
+    yield from divisor_suspicions(op)
 
 
 def _reduced(op: Op) -> Iterator[tuple[str, Prediction]]:
     if op.family == "max_pool":
-        yield "the minimum taken", lambda m: _over(m, np.min, np.inf)
+        yield "the minimum taken", lambda m: over(m, np.min, np.inf)
         yield "the largest magnitude taken", _magnitude
-        yield "the average taken", lambda m: _over(m, np.nanmean, np.nan)
+        yield "the average taken", lambda m: over(m, np.nanmean, np.nan)
         yield "negative outputs set to zero", lambda m: np.maximum(m.case.arrays.y, 0)
     else:
-        yield "the sum taken", lambda m: _over(m, np.sum, 0.0)
-        yield "the maximum taken", lambda m: _over(m, np.max, -np.inf)
+        yield "the sum taken", lambda m: over(m, np.sum, 0.0)
+        yield "the maximum taken", lambda m: over(m, np.max, -np.inf)
         yield "averages rounded down", lambda m: np.floor(m.case.arrays.y)
         yield "averages rounded towards zero", lambda m: np.trunc(m.case.arrays.y)
     yield "pooled over the channels too", _over_channels
-    yield "first channel used for all", lambda m: _pooled(m, x=np.repeat(
+    yield "pooled over the batch too", _over_batch
+    if op.name[:6] == "global":
+        yield "spatial axes dropped", lambda m: m.case.arrays.y.reshape(m.case.arrays.y.shape[:2])
+        for axis in range(op.ndim if op.ndim > 1 else 0):
+            yield f"only the first place along the {axis_name(op, axis)} read", _at_first(axis)
+    yield "first channel used for all", lambda m: pooled(m, x=np.repeat(
         m.x[:, :1], m.x.shape[1], axis=1))  # fmt: skip
     yield "items of the batch not pooled: only the first", _first_item
     for axis in range(op.ndim if op.name[:6] != "global" else 0):
@@ -161,18 +127,8 @@ def _reduced(op: Op) -> Iterator[tuple[str, Prediction]]:
         yield f"{told} not written", partial(_unwritten, axis + 2)
 
 
-def _pooled(m: Mistaken, x: Any = None, **changes: Any) -> Any:
-    """The output of a pool with other arguments, on another input."""
-    layer = m.layer if not changes else m.rebuilt(**changes)
-    return None if layer is None else layer.apply(m.x if x is None else x)
-
-
-def _with(**changes: Any) -> Prediction:
-    return lambda m: _pooled(m, **changes)
-
-
 def _changed(name: str, change: Callable[[Any], Any]) -> Prediction:
-    return lambda m: _pooled(m, **{name: change(getattr(m.layer, name))})
+    return lambda m: pooled(m, **{name: change(getattr(m.layer, name))})
 
 
 def _all(value: Any, values: Any) -> Any:
@@ -183,25 +139,35 @@ def _sides(padding: Any, before: int, after: int) -> Any:
     return tuple((before * lo, after * hi) for lo, hi in padding)
 
 
-def tables_of(m: Mistaken) -> list[Any]:
-    """The tables of what a pool's windows read."""
-    if hasattr(m.layer, "kernel_size"):
-        return reading.tables(m.layer)
-    return list(m.layer.sources)
-
-
-def _over(m: Mistaken, reduce: Any, fill: float) -> Any:
-    return reduce(reading.read(m.x, tables_of(m), fill), axis=-1)
-
-
 def _magnitude(m: Mistaken) -> Any:
     seen = reading.read(m.x, tables_of(m), 0.0)
     best = np.argmax(np.abs(seen), axis=-1)
     return np.take_along_axis(seen, best[..., None], axis=-1)[..., 0]
 
 
-def _filled(value: float, m: Mistaken) -> Any:
-    return np.max(reading.read(m.x, reading.tables(m.layer), value), axis=-1)
+def _filled(value: float | None, padding_only: bool, m: Mistaken) -> Any:
+    """The maximum with a value for what lies outside; None: the smallest of the dtype."""
+    layer = m.layer
+    if value is None:
+        value = float(np.finfo(m.case.dtype).min) if "float" in m.case.dtype else -np.inf
+    if not padding_only:
+        return np.max(reading.read(m.x, reading.tables(layer), value), axis=-1)
+    wide = np.pad(m.x, [(0, 0), (0, 0), *layer.padding], constant_values=value)
+    tables = reading.tables(layer, sizes=wide.shape[2:], padding=((0, 0),) * len(layer.padding))
+    return np.max(reading.read(wide, tables, -np.inf), axis=-1)
+
+
+def _early(m: Mistaken) -> Any:
+    layer = m.layer
+    if not layer.ceil_mode:
+        return m.case.arrays.y
+    kept = [
+        slice(0, count - 1 if (count - 1) * s >= n else count)
+        for count, s, n in zip(
+            layer.output_shape[1:], layer.stride, layer.input_shape[1:], strict=True
+        )
+    ]
+    return m.case.arrays.y[(..., *kept)]
 
 
 def _overhanging(fill: float, m: Mistaken) -> Any:
@@ -225,55 +191,24 @@ def _overhanging(fill: float, m: Mistaken) -> Any:
     return result
 
 
-def _divided(m: Mistaken, divisor: Any) -> Any:
-    if m.layer.divisor_override is not None:
-        return m.case.arrays.y
-    return _over(m, np.sum, 0.0) / divisor
-
-
-def _whole(m: Mistaken) -> Any:
-    """The overhang of ceil_mode is counted like padding."""
-    if not m.layer.count_include_pad:
-        return m.case.arrays.y
-    return _divided(m, prod(m.layer.kernel_size))
-
-
-def _clipped(m: Mistaken) -> Any:
-    """A window that overhangs divides by its inputs alone, others with their padding."""
-    layer = m.layer
-    if not (layer.ceil_mode and layer.count_include_pad) or layer.divisor_override is not None:
-        return m.case.arrays.y
-    over = np.zeros(layer.output_shape[1:], bool)
-    for axis, (n, p, k, s, count) in enumerate(
-        zip(layer.input_shape[1:], layer.padding, layer.kernel_size, layer.stride,
-            layer.output_shape[1:], strict=True)
-    ):  # fmt: skip
-        beyond = s * np.arange(count) - p[0] + k > n + p[1]
-        over |= beyond.reshape([-1 if i == axis else 1 for i in range(over.ndim)])
-    bare = _pooled(m, count_include_pad=False)
-    return np.where(over, bare, m.case.arrays.y)
-
-
-def _divided_twice(m: Mistaken) -> Any:
-    if m.layer.divisor_override is None:
-        return m.case.arrays.y
-    return _pooled(m, divisor_override=None) / m.layer.divisor_override
-
-
-def _split(how: Callable[[int, int], Any], m: Mistaken) -> Any:
-    sizes = zip(m.layer.input_shape[1:], m.layer.output_size, strict=True)
-    tables = [reading.parts(n, *how(n, parts)) for n, parts in sizes]
-    if any((table < 0).all(axis=1).any() for table in tables):
-        return None  # windows that read nothing: anything may come of them
-    if m.case.op.family == "max_pool":
-        return reading.read(m.x, tables, -np.inf).max(axis=-1)
-    return np.nanmean(reading.read(m.x, tables, np.nan), axis=-1)
-
-
 def _over_channels(m: Mistaken) -> Any:
     y = m.case.arrays.y
     reduce = np.max if m.case.op.family == "max_pool" else np.mean
     return np.broadcast_to(reduce(y, axis=1, keepdims=True), y.shape)
+
+
+def _over_batch(m: Mistaken) -> Any:
+    y = m.case.arrays.y
+    reduce = np.max if m.case.op.family == "max_pool" else np.mean
+    return np.broadcast_to(reduce(y, axis=0, keepdims=True), y.shape) if len(y) else y
+
+
+def _at_first(axis: int) -> Prediction:
+    def predicted(m: Mistaken) -> Any:
+        x = np.take(m.x, [0], axis=axis + 2)
+        return pooled(m, x=x, input_shape=x.shape[1:])
+
+    return predicted
 
 
 def _first_item(m: Mistaken) -> Any:

@@ -1,6 +1,7 @@
 """What windows read, worked out anew: for mistakes that no layer of ours can make."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,22 @@ def table(size: int, kernel: int, stride: int, before: int, dilation: int, windo
     return np.where((at >= 0) & (at < size), at, -1)
 
 
-def tables(layer: Any, windows: Sequence[int] | None = None) -> list[Table]:
-    """The tables of a layer with a kernel_size; windows: how many on each axis."""
+def tables(
+    layer: Any,
+    windows: Sequence[int] | None = None,
+    sizes: Sequence[int] | None = None,
+    padding: Any = None,
+) -> list[Table]:
+    """The tables of a layer with a kernel_size; the others: how much on each axis, if not its."""
     counts = layer.output_shape[1:] if windows is None else windows
+    sizes = layer.input_shape[1:] if sizes is None else sizes
+    padding = layer.padding if padding is None else padding
     return [
         table(n, k, s, p[0], d, count)
         for n, k, s, p, d, count in zip(
-            layer.input_shape[1:], layer.kernel_size, layer.stride, layer.padding,
-            layer.dilation, counts, strict=True,
+            sizes, layer.kernel_size, layer.stride, padding, layer.dilation, counts, strict=True
         )
-    ]  # fmt: skip
+    ]
 
 
 def parts(size: int, starts: Sequence[int], stops: Sequence[int]) -> Table:
@@ -52,11 +59,29 @@ def places(sizes: Sequence[int], tables: Sequence[Table]) -> Any:
     return read(flat, tables, -1.0)[0, 0].astype(int)
 
 
-def send_back(shares: Any, where: Any, sizes: Sequence[int], add: bool = True) -> Any:
-    """Shares (N, C, *windows, taps) put where they were read: added, or the last one kept."""
+def beyond(layer: Any) -> Any:
+    """Which taps lie behind the padding, where only ceil_mode reaches: (*windows, taps)."""
+    padded = [n + sum(p) for n, p in zip(layer.input_shape[1:], layer.padding, strict=True)]
+    found = tables(layer, sizes=padded, padding=((0, 0),) * len(layer.padding))
+    return places(padded, found) < 0
+
+
+def send_back(
+    shares: Any, where: Any, sizes: Sequence[int], add: bool = True, planes: bool = False
+) -> Any:
+    """Shares (N, C, *windows, taps) put where they were read: added, or the last one kept.
+
+    planes: where has a place for each item and channel too.
+    """
     count = int(np.prod(sizes))
     result = np.zeros((*shares.shape[:2], count + 1))
-    flat, index = shares.reshape(*shares.shape[:2], -1), where.reshape(-1)
+    flat = shares.reshape(*shares.shape[:2], -1)
+    if planes:
+        rows = np.arange(prod(shares.shape[:2]))[:, None]
+        wide = result.reshape(-1, count + 1)
+        np.add.at(wide, (rows, where.reshape(len(rows), -1)), flat.reshape(len(rows), -1))
+        return wide[:, :count].reshape(*shares.shape[:2], *sizes)
+    index = where.reshape(-1)
     if add:
         places: Any = (slice(None), slice(None), index)
         np.add.at(result, places, flat)
