@@ -101,7 +101,8 @@ class Drawing:
     def _of_values(self, few: int, early: int) -> Iterator[Case]:
         """Numbers that layers without weights may take for others."""
         op = self.space.op
-        for case in self._draw(few, again=9500 + early):
+        for drawn in self._draw(few, again=9500 + early):
+            case = drawn.but(layout="contiguous")
             if op.family == "avg_pool":
                 yield case.but(data="zeros")
                 if "float64" in self.dtypes:

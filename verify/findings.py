@@ -30,6 +30,7 @@ SPREADING = ("CV160", "CV161")  # what a mistake may make of a NaN or an infinit
 CHECKED = 64  # further cases that a name must explain as well
 MORE = 120  # and those from which another is looked for
 
+KEPT = "a NaN or an infinity kept in a running sum, or multiplied with zero"
 CUT_OFF = "large numbers cut off, or kept in too few bits"
 LOOKS = {
     "CV103": "computes in a dtype of its own",
@@ -242,7 +243,7 @@ class Telling:
             shrunk,
             self.suspect.name,
             diagnosis,
-            LOOKS.get(shrunk.code, "") or _looks(shrunk.case) or self._refused(keys[0]),
+            _looks(shrunk) or LOOKS.get(shrunk.code, "") or self._refused(keys[0]),
             min(self.failures[k].first for k in keys),
             tuple(dict.fromkeys(code for code, _ in keys if code != shrunk.code)),
         )
@@ -286,9 +287,11 @@ class Telling:
         return _same(found, code)
 
 
-def _looks(case: Case) -> str:
-    """What shows only in integers that no float holds, or in a gradient that meets a NaN."""
-    return {"large": CUT_OFF, "nan": LOOKS["CV160"]}.get(case.data, "")
+def _looks(found: Violation) -> str:
+    """What shows only in some data, or in layers without weights."""
+    if found.code == "CV161" and not found.case.op.weighted:
+        return KEPT
+    return {"large": CUT_OFF, "nan": LOOKS["CV160"]}.get(found.case.data, "")
 
 
 def _same(violation: Violation | None, code: str) -> Violation | None:
