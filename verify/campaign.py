@@ -79,7 +79,6 @@ class Campaign:
         self.drawing = Drawing(space, seed, dtypes, self.coverage)
         self.failures: dict[Key, Failures] = {}
         self.seen: dict[int | None, list[Seen]] = {}
-        self.asked_for_integers = any("int" in name for name in dtypes or ())
         self.arithmetic: Counter[str] = Counter()
         self.halves_rounded = False  # on the way: told, where halves were not asked for
         self.asked = Asked(space.op, suspect.has_backward)
@@ -132,7 +131,7 @@ class Campaign:
         if case.data in HALVES:
             self._judge_half(case)
             return
-        if "int" in case.dtype and not self.asked_for_integers:
+        if "int" in case.dtype and case.dtype not in self.drawing.dtypes:
             self._judge_integers(case)
             return
         judged = judge_forward(self.suspect, case, self.algorithm)
@@ -149,7 +148,7 @@ class Campaign:
             more = self.right % EVERY == 1
         if more:
             self._ask_more(case)
-        kinds = ("integers", "ties", "nan") if judged.violation is None else ("integers", "ties")
+        kinds = ("integers", "ties") if judged.violation else ("integers", "ties", "nan")
         if self.suspect.has_backward and case.data in kinds:
             parts = judge_backward(self.suspect, case, self.algorithm)
             for index, part in enumerate(parts):
@@ -187,13 +186,11 @@ class Campaign:
 
     def _judge_integers(self, case: Case) -> None:
         """Whether integers stay what they are; refusing them is no mistake."""
-        judged = judge_forward(self.suspect, case, self.algorithm)
-        broken = judged.violation
-        if broken is None or broken.code not in ("CV101", "CV103"):
-            return
+        broken = judge_forward(self.suspect, case, self.algorithm).violation
         plain = case.but(data="integers", dtype="float64")
-        if judge_forward(self.suspect, plain, self.algorithm).violation is None:
-            self._fail(broken)  # else it is wrong in any dtype
+        if broken and broken.code in ("CV101", "CV103"):
+            if judge_forward(self.suspect, plain, self.algorithm).violation is None:
+                self._fail(broken)  # else it is wrong in any dtype
 
     def _take(self, judged: Judgement, case: Case, which: int | None) -> None:
         if judged.arithmetic and case.data != "rounding":

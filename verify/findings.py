@@ -12,6 +12,7 @@ from verify.data import HALVES
 from verify.diagnosis import Diagnosis, diagnose_seen, explains, follows, tells_apart
 from verify.history import History
 from verify.judgement import AFTER_Y, FURTHER, judge_backward, judge_forward
+from verify.looks import looks_like
 from verify.ops import Layer
 from verify.patterns import Seen, when
 from verify.report import Finding
@@ -29,24 +30,6 @@ WRONG = (*VALUES, *GRADIENTS, *AFTER_Y)
 SPREADING = ("CV160", "CV161")  # what a mistake may make of a NaN or an infinity
 CHECKED = 64  # further cases that a name must explain as well
 MORE = 120  # and those from which another is looked for
-
-KEPT = "a NaN or an infinity kept in a running sum, or multiplied with zero"
-CUT_OFF = "large numbers cut off, or kept in too few bits"
-LOOKS = {
-    "CV103": "computes in a dtype of its own",
-    "CV105": "low-precision accumulation",
-    "CV120": CUT_OFF,
-    "CV121": CUT_OFF,
-    "CV130": CUT_OFF,
-    "CV150": "an argument changed in place",
-    "CV151": "something random or uninitialised",
-    "CV152": "memory read as if it were contiguous",
-    "CV153": "state kept between calls",
-    "CV154": "one item of the batch taken for another",
-    "CV160": "a NaN or an infinity taken for a number",
-    "CV161": "padding made by multiplying with zero",
-    "CV170": "shapes that do not fit are cut to fit",
-}
 
 
 @dataclass
@@ -243,7 +226,7 @@ class Telling:
             shrunk,
             self.suspect.name,
             diagnosis,
-            _looks(shrunk) or LOOKS.get(shrunk.code, "") or self._refused(keys[0]),
+            looks_like(shrunk) or self._refused(keys[0]),
             min(self.failures[k].first for k in keys),
             tuple(dict.fromkeys(code for code, _ in keys if code != shrunk.code)),
         )
@@ -285,13 +268,6 @@ class Telling:
         if code == "CV105" and _same(found, "CV101") and found is not None:
             return replace(found, code=code)
         return _same(found, code)
-
-
-def _looks(found: Violation) -> str:
-    """What shows only in some data, or in layers without weights."""
-    if found.code == "CV161" and not found.case.op.weighted:
-        return KEPT
-    return {"large": CUT_OFF, "nan": LOOKS["CV160"]}.get(found.case.data, "")
 
 
 def _same(violation: Violation | None, code: str) -> Violation | None:
