@@ -188,9 +188,10 @@ class Campaign:
         """Whether integers stay what they are; refusing them is no mistake."""
         broken = judge_forward(self.suspect, case, self.algorithm).violation
         plain = case.but(data="integers", dtype="float64")
-        if broken and broken.code in ("CV101", "CV103"):
-            if judge_forward(self.suspect, plain, self.algorithm).violation is None:
-                self._fail(broken)  # else it is wrong in any dtype
+        if not broken or broken.code not in ("CV101", "CV103"):
+            return
+        if judge_forward(self.suspect, plain, self.algorithm).violation is None:
+            self._fail(broken)  # else it is wrong in any dtype
 
     def _take(self, judged: Judgement, case: Case, which: int | None) -> None:
         if judged.arithmetic and case.data != "rounding":
