@@ -5,8 +5,8 @@ python tests/conformance/run.py torch mlx        only these
 python tests/conformance/run.py torch --op conv2d    only these rows; the others' records are kept
 
 Each row is a run of `toeplitz verify` in a process of its own, which is ended when it takes far
-more than its budget. What a run found is kept as the report says it, less the times and the covered features.
-write.py makes the document of the records.
+more than its budget. What a run found is kept as the report says it. write.py makes the document of
+the records.
 """
 
 import argparse
@@ -58,6 +58,7 @@ def _judge_library(library: dict, ops: list[str] | None) -> None:
     for row in library["rows"]:
         asked = {key: row.get(key, library[key]) for key in ("dtypes", "seed", "max_examples")}
         asked |= {key: row[key] for key in ("supports",) if key in row}
+        asked["time"] = row.get("seconds", library["seconds"])
         asked = {"target": row["target"], "op": row["op"], **asked}
         old = kept.get(_key(asked))
         if ops and row["op"] not in ops and old is None:

@@ -10,38 +10,28 @@ import argparse
 import json
 import re
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
-WHAT = {
-    "bug": "a bug, and no report of it was found",
-    "known bug": "a known bug",
-    "documented difference": "a documented difference",
-    "limit": "a limit",
-}
+WHAT = ("bug", "known bug", "documented difference", "limit")
 LINES = 7  # of a snippet, at most
+WIDTH = 100
+# One line for each paragraph: they are filled when they are written.
 INTRODUCTION = """\
 # What the judge says of other libraries
 
-`toeplitz verify` was run over the convolutions of {libraries}, forward and, where the adapter has
-them, gradients. Below is first what came out, then each disagreement with a few lines that show
-it without our package, then every run.
+`toeplitz verify` was run over the convolutions of {libraries}, and over more layers of torch: forward and, where the adapter has them, gradients. Here is what came out, then each disagreement with a few lines that show it without our package, then every run.
 
-This page is written by `python tests/conformance/write.py` from the records that
-`python tests/conformance/run.py` leaves, and from `tests/conformance/explanations.toml`, which says
-what each disagreement is. `python tests/conformance/snippets.py` runs the snippets again.
+This page is written by `tests/conformance/write.py` from the records that `tests/conformance/run.py` leaves, and from `tests/conformance/explanations.toml`, which says what each disagreement is. `tests/conformance/snippets.py` runs the snippets again.
 
-- The runs are of {dates}, on {machines}, one thread for each library. What is found may depend on
-  the processor's instructions.
-- Each run drew at most {examples} random cases and a few more where there was something to look
-  into, and none after {seconds} seconds. *Nothing found* is no proof.
-- *A bug* contradicts the library's own documentation, or what it answers itself by another way
-  (another dtype, number of threads, version or function). That no report was found says no more than that
-  a search did not find one.
-- An empty batch is a case like others: a shape with a 0.
-"""
+- The runs are of {dates}, on {machines}, with `OMP_NUM_THREADS=1`. What is found may depend on the processor's instructions.
+- A run drew {examples} random cases and a few more where there was something to look into, but none after {seconds} seconds, unless the table says otherwise. *Nothing found* is no proof.
+- A *bug* contradicts the library's own documentation, or what it answers itself by another way: another dtype, number of threads, version or function. *No report was found* says that a search found none, and no more. A *limit* is less than could be wished, and nothing contradicts it.
+- An empty batch, an x of shape (0, …), is a case like others.
+"""  # noqa: E501 (paragraphs)
 
 
 class Refused(Exception):
@@ -125,57 +115,90 @@ def _checked(explanation: dict) -> dict:
 
 def document(records: list[dict], told: list[tuple[dict, list]], rows: dict) -> str:
     """The page."""
-    machines = {tuple(json.dumps(r["machine"]) for r in [record])[0] for record in records}
+    machines = {_machine(record["machine"]) for record in records}
     names = dict.fromkeys(record["library"].split(" on ")[0] for record in records)
-    parts = [
-        INTRODUCTION.format(
-            libraries=_listed(list(names)),
-            dates=_listed(sorted({record["date"] for record in records})),
-            machines=_listed(sorted(_machine(json.loads(machine)) for machine in machines)),
-            examples=rows["max_examples"],
-            seconds=rows["seconds"],
-        )
-    ]
+    introduction = INTRODUCTION.format(
+        libraries=_listed(list(names)),
+        dates=_listed(sorted({record["date"] for record in records})),
+        machines=_listed(sorted(machines)),
+        examples=rows["max_examples"],
+        seconds=rows["seconds"],
+    )
     numbers = {id(found): n for n, (_, seen) in enumerate(told, 1) for *_, found in seen}
-    links = {n: _slug(f"{n}. {one['title']}") for n, (one, _) in enumerate(told, 1)}
-    parts += ["## Summary\n", _summary(records, numbers, links), "## Disagreements\n"]
+    parts = ["\n".join(_filled(line) for line in introduction.splitlines()) + "\n"]
+    parts += ["## Summary\n", _summary(records, numbers, [one for one, _ in told])]
+    parts += ["## Disagreements\n"]
     parts += [_section(n, one, seen) for n, (one, seen) in enumerate(told, 1)]
-    parts += ["## Every run\n", _runs(records, numbers, links)]
+    parts += ["## Every run\n", _runs(records, numbers, rows)]
     return "\n".join(parts)
 
 
-def _summary(records: list[dict], numbers: dict, links: dict) -> str:
-    lines = ["| library | runs | cases | verdict |", "|---|---|---|---|"]
+def _summary(records: list[dict], numbers: dict, known: list[dict]) -> str:
+    """A row for each library: how much was tried, and its disagreements by what they are."""
+    kinds = [what for what in WHAT if any(one["what"] == what for one in known)]
+    lines = [f"| library | runs | cases | {' | '.join(f'{kind}s' for kind in kinds)} |"]
+    lines.append("|---" * (3 + len(kinds)) + "|")
     for record in records:
         runs = record["runs"]
         cases = sum(run.get("cases", 0) for run in runs)
-        found = sorted({numbers[id(f)] for run in runs for f in run.get("findings", ())})
-        lines.append(f"| {_versions(record)} | {len(runs)} | {cases} | {_verdict(found, links)} |")
+        found = {numbers[id(f)] for run in runs for f in run.get("findings", ())}
+        cells = [_versions(record), str(len(runs)), str(cases)]
+        for kind in kinds:
+            of_kind = [n for n in sorted(found) if known[n - 1]["what"] == kind]
+            titles = ((n, f"{n}. {known[n - 1]['title']}") for n in of_kind)
+            cells.append(", ".join(f"[{n}](#{_slug(title)})" for n, title in titles) or "none")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def _section(number: int, one: dict, seen: list) -> str:
     """One disagreement: what it is, where it was seen, the smallest case, the snippet."""
-    record, run, finding = min(seen, key=lambda s: (len(s[2]["text"].splitlines()[1]), s[2]["text"]))
-    where = dict.fromkeys(f"`{r['target']}` as {r['op']}" for _, r, _ in seen)
-    codes = dict.fromkeys(f"{f['code']} {f['law']}" for *_, f in seen)
-    what = f"This is {WHAT[one['what']]}"
-    if one.get("links"):
-        what += f" ({', '.join(f'[{_reference(link)}]({link})' for link in one['links'])})"
+    record, run, finding = min(seen, key=lambda one: _size(one[2]["text"]))
+    where: dict[str, dict] = {}
+    for _, other, _ in seen:
+        where.setdefault(other["target"], {})[other["op"]] = True
+    targets = [f"`{target}` ({', '.join(ops)})" for target, ops in where.items()]
+    codes = sorted({f"{f['code']} {f['law']}" for *_, f in seen})
     shown = one.get("prints", "").strip("\n")
     if one.get("signal"):
         shown = f"{shown}\nended by {one['signal']}".strip("\n")
     return "\n".join(
         [
             f"### {number}. {one['title']}\n",
-            f"{what}. {one['tells'].strip()}\n",
-            f"Seen in {', '.join(where)}: {', '.join(codes)}. Smallest case, of "
-            f"`{run['target']}` in {record['library']}:\n",
+            _filled(f"{_what(one)} {one['tells'].strip()}") + "\n",
+            _filled(f"Seen as {_listed(codes)} in {', '.join(targets)}. Smallest case, of "
+                    f"`{run['target']}` in {record['library']}:") + "\n",
             f"```text\n{_case(finding['text'])}\n```\n",
             f"```py\n{one['snippet'].strip()}\n```\n",
             f"```text\n{shown}\n```\n",
         ]
+    )  # fmt: skip
+
+
+def _what(one: dict) -> str:
+    """A bug, with the reports; a limit …"""
+    links = ", ".join(f"[{_reference(link)}]({link})" for link in one.get("links", ()))
+    if one["what"] == "bug":
+        return f"A bug (related: {links})." if links else "A bug; no report of it was found."
+    return f"A {one['what']} ({links})." if links else f"A {one['what']}."
+
+
+def _filled(text: str) -> str:
+    """A paragraph or an entry of a list in lines of at most WIDTH."""
+    if not text.startswith(("- ", "#")):
+        return "\n".join(_lines(text))
+    return "\n".join(_lines(text, "  ")) if text.startswith("- ") else text
+
+
+def _lines(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def _size(text: str) -> tuple[int, str]:
+    """How long the case of a finding is to write."""
+    return len(text.splitlines()[1]), text
 
 
 def _case(text: str) -> str:
@@ -186,24 +209,30 @@ def _case(text: str) -> str:
     return "\n".join(line if len(line) < 160 else f"{line[:159].rstrip()}…" for line in kept)
 
 
-def _runs(records: list[dict], numbers: dict, links: dict) -> str:
+def _runs(records: list[dict], numbers: dict, rows: dict) -> str:
     """A row for each run."""
-    head = "| library | target | op | dtypes | gradients | cases | not supported | verdict |"
+    head = "| library | target | op | dtypes | gradients | cases | not supported | found |"
     lines = [head, "|---" * 8 + "|"]
     for record in records:
         for run in record["runs"]:
             found = sorted({numbers[id(f)] for f in run.get("findings", ())})
             cells = [
-                _versions(record), f"`{run['target']}`", run["op"], " ".join(run["dtypes"]),
-                "yes" if run.get("gradients") else "no", str(run.get("cases", 0)),
-                str(run.get("unsupported", 0)), run.get("error") or _verdict(found, links),
+                _versions(record), f"`{run['target']}`", run["op"] + _otherwise(run, rows),
+                " ".join(run["dtypes"]), "yes" if run.get("gradients") else "no",
+                str(run.get("cases", 0)), str(run.get("unsupported", 0)),
+                run.get("error") or ", ".join(map(str, found)) or "nothing",
             ]  # fmt: skip
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _verdict(found: list[int], links: dict) -> str:
-    return ", ".join(f"[{n}](#{links[n]})" for n in found) or "nothing found"
+def _otherwise(run: dict, rows: dict) -> str:
+    """Where a run was not asked as most are: its seed, cases, time, and what alone was drawn."""
+    told = [f"only {'; '.join(run['supports'])}"] if "supports" in run else []
+    told += [f"seed {run['seed']}"] if run["seed"] != rows["seed"] else []
+    told += [f"{run['max_examples']} cases"] if run["max_examples"] != rows["max_examples"] else []
+    told += [f"{run['time']} s"] if run["time"] != rows["seconds"] else []
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _versions(record: dict) -> str:
