@@ -25,5 +25,6 @@ def looks_like(found: Violation) -> str:
     """In words, empty if the law says nothing more; some data show only one thing."""
     if found.code == "CV161" and not found.case.op.weighted:
         return KEPT
-    told = {"large": CUT_OFF, "nan": LOOKS["CV160"]}.get(found.case.data, "")
-    return told or LOOKS.get(found.code, "")
+    if found.code in LOOKS:
+        return LOOKS[found.code]
+    return {"large": CUT_OFF, "nan": LOOKS["CV160"]}.get(found.case.data, "")
