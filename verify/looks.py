@@ -2,7 +2,6 @@
 
 from verify.violation import Violation
 
-KEPT = "a NaN or an infinity kept in a running sum, or multiplied with zero"
 CUT_OFF = "large numbers cut off, or kept in too few bits"
 LOOKS = {
     "CV103": "computes in a dtype of its own",
@@ -23,8 +22,6 @@ LOOKS = {
 
 def looks_like(found: Violation) -> str:
     """In words, empty if the law says nothing more; some data show only one thing."""
-    if found.code == "CV161" and not found.case.op.weighted:
-        return KEPT
     if found.code in LOOKS:
         return LOOKS[found.code]
     return {"large": CUT_OFF, "nan": LOOKS["CV160"]}.get(found.case.data, "")
