@@ -788,7 +788,7 @@ def test_a_wrong_gradient_in_c_is_found(run, built):
     program = built("careless", *change)
     status, out = verified(run, program, "--backward", program, "--max-examples", "30")
     assert status == 1
-    assert out.startswith(f"CV141 {program} has a wrong gradient to w\n")
+    assert out.startswith(f"CV141 the backward pass of {program} has a wrong gradient to w\n")
     id = re.search("--replay ([0-9a-f]+)\n", out).group(1)
     assert run("verify", "--exec", program, "--replay", id)[0] == 1
 

@@ -86,7 +86,10 @@ def test_a_law_that_is_broken_fails_with_the_findings_text_alone():
     failed = [key for key, outcome in outcomes(done).items() if outcome == "FAILED"]
     assert failed == ["toeplitz verify student.py:linear::CV142 grad_b"]
     text = done.stdout.partition(" FAILURES ")[2].partition(" short test summary ")[0]
-    assert "\nCV142 linear has a wrong gradient to b\n  case        Linear(1, 1)" in text
+    assert (
+        "\nCV142 the backward pass of linear has a wrong gradient to b\n  case        Linear(1, 1)"
+        in text
+    )
     assert "\n  reproduce   toeplitz verify student.py:linear --replay " in text
     assert "Traceback" not in done.stdout
     assert "pytest_plugin.py" not in done.stdout
@@ -205,7 +208,9 @@ def test_pytests_own_junit_file_tells_the_findings(homework):
     (failed,) = [case for case in root.iter("testcase") if case.find("failure") is not None]
     assert failed.get("classname") == "toeplitz verify student.py:linear"
     assert failed.get("name") == "CV142 grad_b"
-    assert failed.find("failure").text.startswith("CV142 linear has a wrong gradient to b\n")
+    assert failed.find("failure").text.startswith(
+        "CV142 the backward pass of linear has a wrong gradient to b\n"
+    )
 
 
 def test_the_entry_point_is_found_by_its_metadata(homework, monkeypatch, tmp_path):

@@ -13,6 +13,7 @@ from verify.ops import Op
 
 def adapt(name: Any, op: Op) -> tuple[Function, Function | None]:
     """An operator of ONNX as a layer; there is no backward pass."""
+    import onnx  # noqa: F401  # the model is made with it: what is missing is told first
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
