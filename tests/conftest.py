@@ -15,8 +15,10 @@ for _name, _examples in (("quick", 20), ("default", 100), ("thorough", 2000)):
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-# Large ones, which CI does not install.
-LARGE = ("jax", "keras", "tensorflow")
+# Those that CI does not install: large ones, and many.
+OTHERS = (
+    "cupy", "cv2", "jax", "keras", "mlx", "openvino", "paddle", "tensorflow", "tinygrad",
+)  # fmt: skip
 
 
 def _missing(reason, required_by):
@@ -29,9 +31,8 @@ def _missing(reason, required_by):
 def _need(name):
     """Return the module `name`; where it is not installed, skip the test.
 
-    With TOEPLITZ_REQUIRE_INTEROP=1 the test fails instead, for one of LARGE only if it is "all". A
-    module that is installed but broken
-    raises its own error.
+    With TOEPLITZ_REQUIRE_INTEROP=1 the test fails instead, for one of OTHERS only if it is "all".
+    A module that is installed but broken raises its own error.
     """
     try:
         with warnings.catch_warnings():
@@ -41,7 +42,7 @@ def _need(name):
         if not f"{name}.".startswith(f"{error.name}."):
             raise
     reason = f"{name} is not installed"
-    if name in LARGE and os.environ.get("TOEPLITZ_REQUIRE_INTEROP") != "all":
+    if name.partition(".")[0] in OTHERS and os.environ.get("TOEPLITZ_REQUIRE_INTEROP") != "all":
         pytest.skip(reason)
     return _missing(reason, "TOEPLITZ_REQUIRE_INTEROP")
 
