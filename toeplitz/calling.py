@@ -58,16 +58,22 @@ def suspect(
 
 
 @contextlib.contextmanager
-def progress(target: str) -> Iterator[Callable[[int], None]]:
-    """Tells the cases so far on the terminal; nothing where stderr is none."""
+def progress(target: str) -> Iterator[Callable[[int | str], None]]:
+    """Tells the cases and what a run says of itself; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda cases: None
+        yield lambda told: None
         return
     from rich.console import Console
     from rich.markup import escape
 
+    seen: dict[type, int | str] = {int: 0, str: "drawing"}
+
+    def tell(told: int | str) -> None:
+        seen[type(told)] = told
+        status.update(f"{escape(target)}: {seen[int]} cases, {escape(str(seen[str]))}")
+
     with Console(stderr=True).status(escape(target)) as status:
-        yield lambda cases: status.update(f"{escape(target)}: {cases} cases")
+        yield tell
 
 
 @contextlib.contextmanager

@@ -166,6 +166,7 @@ def verify_command(
                 seconds=given.get("time"),
                 dtypes=dtypes,
                 replay=keep,
+                tell=tell,
             )
         except RuntimeError as error:
             raise ValueError(f"{name} could not be judged: {error}") from error

@@ -8,6 +8,8 @@ from typing import Any
 
 from verify import laws
 from verify.case import Case
+from verify.claims import space_of
+from verify.codes import CODES
 from verify.data import HALVES, checked_dtypes
 from verify.drawing import DTYPES, Drawing
 from verify.features import Coverage, wanted
@@ -22,12 +24,13 @@ from verify.report import Report
 from verify.rounding import ALGORITHMS
 from verify.spreading import from_padding
 from verify.strategies import Space
-from verify.suspect import Suspect, missing
+from verify.suspect import Suspect
 from verify.verdicts import Asked
 from verify.violation import Judgement, Violation
 from verify.wrong_calls import claimed, some, wrong_call_refused
 
 ROUNDED = "float16 values are summed in float16, not in float32: ask for float16 to be shown where"
+TOLD = 16  # a terminal is told of each so many cases
 REMEMBERED = 120  # results that a diagnosis compares
 ENOUGH = 24  # failures after which exploring stops
 ASIDE = ("CV120", "CV121", "CV130", "CV170")  # laws that right values break
@@ -47,12 +50,13 @@ def run(
     seconds: float | None = None,
     dtypes: tuple[str, ...] | None = None,
     replay: Callable[[Violation], str] = lambda violation: "",
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Judge an implementation and report."""
     names = checked_dtypes(DTYPES if dtypes is None else dtypes)
     space = replace(space_of(op, supports, suspect), dtypes=names)
     campaign = Campaign(suspect, space, algorithm, seed, None if dtypes is None else names)
-    return campaign.run(max_examples, seconds, replay)
+    return campaign.run(max_examples, seconds, replay, tell)
 
 
 class Campaign:
@@ -83,7 +87,11 @@ class Campaign:
         self.right = 0
 
     def run(
-        self, max_examples: int, seconds: float | None, replay: Callable[[Violation], str]
+        self,
+        max_examples: int,
+        seconds: float | None,
+        replay: Callable[[Violation], str],
+        tell: Callable[[str], None] = lambda text: None,
     ) -> Report:
         """Judge what is drawn, and report."""
         start = time.monotonic()
@@ -93,6 +101,10 @@ class Campaign:
             if sum(len(f.violations) for f in self.failures.values()) >= ENOUGH:
                 break
             self._judge(case)
+            if self.cases % TOLD == 1:
+                tell(self._so_far())
+        if self.failures:
+            tell("telling mistakes apart")
         telling = Telling(
             self.suspect,
             self.space,
@@ -118,6 +130,12 @@ class Campaign:
             notes=(ROUNDED,) if self.halves_rounded else (),
             unasked=self.asked.unasked(self.coverage.single),
         )
+
+    def _so_far(self) -> str:
+        """How far the run got, for a terminal."""
+        laws = len(CODES) - len(self.asked.unasked(self.coverage.single))
+        met, names = self.coverage.single, self.coverage.names
+        return f"{laws} laws asked, {len(met)} of {len(names)} features met"
 
     def drawn(self, max_examples: int) -> Iterator[Case]:
         """The cases to judge."""
@@ -271,29 +289,3 @@ class Campaign:
 
     def _by_padding(self, case: Case) -> bool:
         return self.algorithm in ("auto", "direct") and from_padding(self.suspect, case)
-
-
-def space_of(
-    op: Op, supports: Mapping[str, Any] | Callable[[Case], bool] | None, suspect: Suspect
-) -> Space:
-    """The part of an op's geometries that an implementation claims to do."""
-    without = frozenset(missing(suspect, op))
-    taken = suspect.parameters()
-    least = len(op.arrays.given)
-    if taken is not None and not taken & {"b", "bias"} and len(taken - set(op.parameters)) < least:
-        without |= {"b"}
-    if supports is None or callable(supports):
-        return Space(op, {}, supports, without)
-    allowed = {}
-    for name, value in supports.items():
-        if name == "ndim":
-            if value != op.ndim:
-                raise ValueError(f"supports says ndim={value}, and {op.name} has {op.ndim}")
-            continue
-        if name not in ("stride", "dilation", "padding", "groups", "kernel", "output_padding"):
-            raise ValueError(
-                f"supports names stride, dilation, padding, groups, kernel, output_padding or "
-                f"ndim: got {name!r}"
-            )
-        allowed[name] = tuple(value) if hasattr(value, "__len__") else (value,)
-    return Space(op, allowed, None, without)

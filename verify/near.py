@@ -5,8 +5,9 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from verify.campaign import Campaign, space_of
+from verify.campaign import Campaign
 from verify.case import Case
+from verify.claims import space_of
 from verify.ops import Layer, Op, of_layer
 from verify.report import Report
 from verify.suspect import Callables, Suspect
@@ -38,9 +39,13 @@ class Near(Campaign):
         yield from super().drawn(max(0, max_examples - len(there)))
 
     def run(
-        self, max_examples: int, seconds: float | None, replay: Callable[[Violation], str]
+        self,
+        max_examples: int,
+        seconds: float | None,
+        replay: Callable[[Violation], str],
+        tell: Callable[[str], None] = lambda text: None,
     ) -> Report:
-        report = super().run(max_examples, seconds, replay)
+        report = super().run(max_examples, seconds, replay, tell)
         there_first = sorted(report.findings, key=lambda found: found.case.layer != self.given)
         return replace(report, findings=tuple(there_first), notes=(*self._notes(), *report.notes))
 
