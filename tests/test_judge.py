@@ -246,7 +246,7 @@ def test_a_right_implementation_is_acquitted(entry, seed):
 
 
 @pytest.mark.parametrize("entry", BROKEN, ids=names(BROKEN))
-def test_a_broken_implementation_is_found_and_named(entry):
+def test_a_broken_implementation_is_found_shrunk_and_named(entry):
     entry.reset()
     report = judged(entry)
     if entry.name in OUTSIDE:
@@ -257,6 +257,9 @@ def test_a_broken_implementation_is_found_and_named(entry):
         told, _, where = finding.name.partition(", only where ")
         assert (told, where) in ((wanted, only), (wanted, "")), str(report)
     assert len(report.findings) == 1, str(report)
+    arrays, stated = report.findings[0].violation.case.arrays, entry.smallest
+    found = sum(arrays.x.shape) + sum(arrays.w.shape)
+    assert found <= stated.batch + sum(stated.input_shape) + sum(stated.weight_shape), str(report)
 
 
 def test_every_broken_implementation_has_its_words():

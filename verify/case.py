@@ -112,8 +112,11 @@ class Arrays:
         rng = np.random.default_rng(case.seed)
         largest = amplitude(case)
         if case.data == "long sums":
-            # Sums that the dtype holds and one with fewer bits would not.
-            self.x, self.w = (rng.integers(1, largest + 1, s).astype(float) for s in self.shapes)
+            # Odd and large: products and sums that the dtype holds and a narrower one does not.
+            odd = largest - 1 + largest % 2
+            self.x, self.w = (
+                odd - 2.0 * rng.integers(0, odd // 4 + 1, shape) for shape in self.shapes
+            )
         else:
             self.x, self.w = (integers(rng, shape, largest) for shape in self.shapes)
         self.b = integers(rng, layer.output_shape[:1], largest) if case.bias else None

@@ -13,6 +13,7 @@ from verify.ops import Layer
 from verify.violation import Violation
 
 Broken = Callable[[Case], Violation | None]
+Changes = Callable[[Case, dict[str, Any]], Iterator[dict[str, Any]]]
 
 TRIES = 400  # calls that one failure is worth
 OTHER_SEEDS = (1, 2)
@@ -21,14 +22,15 @@ IMPULSES = 64  # pairs of impulses that are tried
 
 def shrink(violation: Violation, broken: Broken) -> Violation:
     """The same kind of failure on the smallest case that simpler steps lead to."""
-    tries = TRIES
+    tries, seen = TRIES, {violation.case}
     smaller = True
     while smaller and tries > 0:
         smaller = False
         for case in simpler(violation.case):
             tries -= 1
             found = broken(case)
-            if found is not None:
+            if found is not None and found.case not in seen:  # a law may put its own layout
+                seen.add(found.case)
                 violation, smaller = found, True
                 break
             if tries <= 0:
@@ -77,16 +79,21 @@ def simpler(case: Case) -> Iterator[Case]:
         yield case.but(layer=layer)
     if case.data in EXACT:  # where other numbers show what these happen to hide
         for seed in OTHER_SEEDS:
+            for batch in range(least, case.batch):
+                yield case.but(batch=batch, seed=seed)
             for layer in _smaller_layers(case):
                 yield case.but(layer=layer, seed=seed)
+    if case.op.weighted and not case.op.linear:
+        for layer in _smaller_layers(case, _several_at_once):
+            yield case.but(layer=layer)
 
 
-def _smaller_layers(case: Case) -> Iterator[Layer]:
+def _smaller_layers(case: Case, changes_of: Changes | None = None) -> Iterator[Layer]:
     layer = case.layer
     kind: Any = type(layer)
     given = arguments_of(layer)
     named = {"padding": case.padding} if case.padding else {}  # padding by name stays so
-    for changes in _changes(case, given):
+    for changes in (changes_of or _changes)(case, given):
         try:
             made = kind(**(given | changes | named))
         except (TypeError, ValueError):
@@ -136,6 +143,43 @@ def _changes(case: Case, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"weight_shape": _put(weights, axis + 2, value)}
         for value in range(1, inputs[axis + 1]):
             yield {"input_shape": _put(inputs, axis + 1, value)}
+
+
+def _several_at_once(case: Case, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Fewer cells and taps along an axis with other steps and sides; other groups."""
+    inputs, weights = given["input_shape"], given["weight_shape"]
+    for axis in range(len(inputs) - 1):
+        cells, taps = inputs[axis + 1], weights[axis + 2]
+        reach = given["dilation"][axis] * (taps - 1)
+        smaller = product(range(1, cells + 1), range(1, taps + 1))
+        for n, k in sorted(smaller, key=sum):
+            if n + k >= cells + taps:
+                break
+            fewer = {
+                "input_shape": _put(inputs, axis + 1, n),
+                "weight_shape": _put(weights, axis + 2, k),
+            }
+            steps = {given["dilation"][axis], max(1, reach // max(1, k - 1))}
+            sides = {given["padding"][axis], (0, 0)}
+            for step, pair in product(sorted(steps), sorted(sides)):
+                arguments = fewer | {
+                    "dilation": _put(given["dilation"], axis, step),
+                    "padding": _put(given["padding"], axis, pair),
+                }
+                yield arguments
+                if case.op.transposed:  # a longer output for what the input had
+                    stride = max(given["stride"][axis], 2)
+                    yield arguments | {
+                        "stride": _put(given["stride"], axis, stride),
+                        "output_padding": _put(given["output_padding"], axis, stride - 1),
+                    }
+    if given["groups"] > 1 and not case.op.depthwise:
+        for first, second in product((1, weights[0] - 1, weights[0]), (1, weights[1])):
+            shape = (first, second, *weights[2:])
+            channels = first if case.op.transposed else second
+            for axis in range(len(inputs) - 1):  # which may be as long as the channels were many
+                cells = _put(inputs[1:], axis, max(inputs[axis + 1], inputs[0] // channels))
+                yield {"groups": 1, "weight_shape": shape, "input_shape": (channels, *cells)}
 
 
 def _grouped(
