@@ -1,5 +1,6 @@
 """Which known mistake explains everything that an implementation was seen to compute."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -207,10 +208,11 @@ def _given(prediction: Prediction, case: Case) -> Any:
     """What a mistake gives; the right result where it makes no difference, None where it is
     impossible."""
     try:
-        value = prediction(Mistaken(case))
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a mistake may well take the mean of nothing
+            return prediction(Mistaken(case))
     except (ValueError, IndexError, TypeError, ZeroDivisionError):
         return None
-    return value
 
 
 def _predicts(prediction: Prediction, seen: Seen, which: int | None) -> bool | None:
@@ -250,7 +252,7 @@ def _allowed(case: Case, which: int | None, value: Any) -> Any:
             off = np.full(known.shape, off)
         grown = np.nanmax(np.abs(np.where(np.isfinite(value), value, 0)), initial=1.0)
         grown = grown / max(float(np.max(np.abs(known), initial=0.0)), 2.0**-20)
-    return off * max(1.0, grown) if off.shape == value.shape else 0.0
+        return off * max(1.0, grown) if off.shape == value.shape else 0.0
 
 
 def _cut(prediction: Prediction, seen: Seen) -> bool:

@@ -14,9 +14,9 @@ import numpy as np
 from verify.case import Case
 from verify.process import LOOK, Process, end_of, exited, last_line
 from verify.suspect import Outcome, first_line, inputs
-from verify.wire import Wrong, answered, arguments, largest, numbers
+from verify.wire import Wrong, answered, arguments, further, largest, numbers
 
-MODES = ("zeros", "circular", "reflect", "replicate")  # by their places
+MODES = ("zeros", "circular", "reflect", "replicate")  # by their places; "constant" is zeros too
 UNSUPPORTED, REFUSED = 77, 1  # exit statuses: a skipped test of automake, an uncaught exception
 
 
@@ -35,7 +35,8 @@ def ask(
         given = entries(role, case, changes)
         np.savez(asked, **given)
         names = ["answer"] if role == "forward" else list(answered(case, role))
-        answers = [Path(folder, f"{name}.npy") for name in names]
+        more = further(case, role)
+        answers = [Path(folder, f"{name}.npy") for name in (*names, *more)]
         process = Process(
             [*words, str(asked), *map(str, answers)],
             stdin=subprocess.DEVNULL,
@@ -47,10 +48,12 @@ def ask(
             return outcome
         try:
             most = largest(case, sum(array.nbytes for array in given.values()))
+            if not any(path.exists() for path in answers[len(names) :]):
+                del answers[len(names) :]
             arrays = [read(path, most) for path in answers]
         except Wrong as wrong:
             return Outcome("wrong type", message=str(wrong))
-    return Outcome("value", arrays[0] if role == "forward" else tuple(arrays))
+    return Outcome("value", arrays[0] if len(arrays) == 1 else tuple(arrays))
 
 
 def entries(role: str, case: Case, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +61,8 @@ def entries(role: str, case: Case, changes: Mapping[str, Any]) -> dict[str, Any]
     arrays, _ = inputs(role, case, changes)
     given = {name: np.ascontiguousarray(a) for name, a in arrays.items() if a is not None}
     for name, value in arguments(role, case, changes).items():
-        value = MODES.index(value) if name == "padding_mode" else value
+        if name in ("padding_mode", "mode"):
+            value = 0 if value == "constant" else MODES.index(value)
         given[name] = np.array(numbers(value))
     return given
 

@@ -11,6 +11,7 @@ from verify.comparing import imprecise
 from verify.data import HALVES
 from verify.diagnosis import Diagnosis, diagnose_seen, explains, follows, tells_apart
 from verify.history import History
+from verify.indices import lead_to_values
 from verify.judgement import AFTER_Y, FURTHER, judge_backward, judge_forward
 from verify.looks import looks_like
 from verify.ops import Layer
@@ -23,6 +24,7 @@ from verify.violation import Violation
 
 VALUES = ("CV101", "CV102", "CV110")  # what a wrong geometry shows in
 GRADIENTS = ("CV140", "CV141", "CV142")
+VALUE_KEYS = [(code, False) for code in VALUES]
 CAUSES = ("CV151", "CV153", "CV150", "CV152", "CV154", "CV105")  # why a value is wrong
 # Laws of several calls, which what differs from call to call breaks as well.
 REPEATED = ("CV105", "CV120", "CV121", "CV130", "CV152", "CV154", "CV160", "CV161")
@@ -70,6 +72,12 @@ class Telling:
         named: dict[str, tuple[list[Key], Diagnosis | None]] = {}
         for group, which in self._groups():
             keys = [k for k in group if k in left]
+            if which == FURTHER and self._of_values(keys):
+                told = next((ks for ks, _ in named.values() if ks[0] in VALUE_KEYS), None)
+                if told is not None:  # they are right of what y is: y's mistake, and no other
+                    told += keys
+                    left = {k: left[k] for k in left if k not in keys}
+                    continue
             backward = which is not None and which < FURTHER
             if not keys and ("CV154", backward) not in left:
                 continue
@@ -129,6 +137,11 @@ class Telling:
         for gradient in self.space.op.arrays.gradients:
             name = name.replace(gradient, "…")
         return name
+
+    def _of_values(self, keys: list[Key]) -> bool:
+        """Whether the indices that a pool returned lead to the values that it returned."""
+        failed = [v.case for k in keys for _, v in self.failures[k].violations]
+        return bool(failed) and all(lead_to_values(self.suspect, case) for case in failed)
 
     def _groups(self) -> Iterator[tuple[list[Key], int | None]]:
         yield [(code, False) for code in VALUES], None

@@ -63,12 +63,12 @@ class _Statistics:
     def __init__(self, x: Any, axes: tuple[int, ...], eps: float, u: float, centred: bool) -> None:
         count = max(1, x.size // max(1, x.shape[1]))
         self.count = count
-        self.mean = x.mean(axes, keepdims=True)
-        squares = (x**2).mean(axes, keepdims=True)
-        var = x.var(axes, keepdims=True)
+        self.mean = _mean(x, axes)
+        squares = _mean(x**2, axes)
+        var = _mean((x - self.mean) ** 2, axes)
         self.var, self.axes = var, axes
         self.scale = 1 / np.sqrt(var + eps)
-        self.mean_off = gamma(count, u) * abs(x).mean(axes, keepdims=True)
+        self.mean_off = gamma(count, u) * _mean(abs(x), axes)
         self.var_off = 2 * gamma(3 * count + 8, u) * squares
         if centred:
             self.var_off = 2 * gamma(3 * count + 8, u) * np.sqrt(var * squares)
@@ -132,11 +132,9 @@ def _sent_back(arrays: Any, batch: Any, weight: Any, u: float) -> dict[str, Any]
     one, none = np.ones_like(batch.mean), np.zeros_like(batch.mean)
     normal_off = _affine(arrays.x, one, none, batch, u)
     sums = gamma(count + 4, u)
-    along = (g * normal).mean(axes, keepdims=True)
-    along_off = (g * normal_off).mean(axes, keepdims=True) + sums * (
-        g * (normal + normal_off)
-    ).mean(axes, keepdims=True)
-    plain = g.mean(axes, keepdims=True)
+    along = _mean(g * normal, axes)
+    along_off = _mean(g * normal_off, axes) + sums * _mean(g * (normal + normal_off), axes)
+    plain = _mean(g, axes)
     inner = g + plain + normal * along
     inner_off = (
         sums * plain
@@ -152,6 +150,13 @@ def _sent_back(arrays: Any, batch: Any, weight: Any, u: float) -> dict[str, Any]
         "grad_weight": ((along_off * count).ravel(), (along * count).ravel()),
         "grad_bias": ((sums * plain * count).ravel(), (plain * count).ravel()),
     }
+
+
+def _mean(values: Any, axes: tuple[int, ...]) -> Any:
+    """The mean of each channel; 0 where it has no values, of which numpy would warn."""
+    count = max(1, values.size // max(1, values.shape[1]))
+    with np.errstate(invalid="ignore"):  # both infinities
+        return values.sum(axes, keepdims=True) / count
 
 
 def _spread(values: Any, x: Any, default: float) -> Any:

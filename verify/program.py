@@ -11,7 +11,7 @@ from verify.case import Case
 from verify.pipes import Running
 from verify.process import NotStarted
 from verify.suspect import Outcome
-from verify.wire import Answer, answered, largest, request
+from verify.wire import Answer, answered, further, largest, request
 
 PROTOCOLS = ("stdio", "once", "files")
 
@@ -91,7 +91,8 @@ class Program:
         most = largest(case, len(asked))
         while True:
             running = self._running.pop(words, None) or Running(words, self._protocol == "once")
-            outcome = running.ask(asked, Answer(answered(case, role), most), self.limit)
+            answer = Answer(answered(case, role), most, further(case, role))
+            outcome = running.ask(asked, answer, self.limit)
             if running.alive:
                 self._running[words] = running
             if outcome is not None:  # else it ended after an answer, as it may: start it anew

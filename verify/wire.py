@@ -25,6 +25,7 @@ MAGIC, VERSION = "toeplitz", 1
 BEGIN = f"{MAGIC} {VERSION}"
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8",
           "uint16", "uint32", "uint64", "complex64", "complex128")  # fmt: skip
+INDICES = "int64"  # whatever the dtype of the values
 LINE = 4096  # bytes that the first line of an answer may have
 LARGEST = 1 << 26  # bytes that an answer may have, if the right one has fewer
 
@@ -57,6 +58,8 @@ def written(role: str, case: Case, changes: Mapping[str, Any]) -> Iterator[tuple
 def arguments(role: str, case: Case, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name, none left out."""
     given = case.op.arguments(case.layer, True, case.padding)
+    if role == "backward":
+        given = {name: given[name] for name in case.op.backward_parameters}
     return given | {name: v for name, v in changes.items() if name not in given_to(case, role)}
 
 
@@ -70,9 +73,14 @@ def answered(case: Case, role: str) -> tuple[str, ...]:
     return ("y",) if role == "forward" else case.op.arrays.gradients
 
 
+def further(case: Case, role: str) -> tuple[str, ...]:
+    """The names of the arrays that an answer may have after those."""
+    return case.op.arrays.further if role == "forward" else ()
+
+
 def numbers(value: Any) -> list[Any]:
-    """The numbers of an argument in order, those of pairs too; true is 1."""
-    flat: list[Any] = np.ravel(value).tolist()
+    """The numbers of an argument in order, those of pairs too; true is 1, none is 0."""
+    flat: list[Any] = np.ravel(0 if value is None else value).tolist()
     return [int(number) if isinstance(number, bool) else number for number in flat]
 
 
@@ -84,17 +92,18 @@ def largest(case: Case, given: int) -> int:
 class Answer:
     """An answer as it comes in, piece by piece.
 
-    most: the bytes that its arrays may have. `feed` raises Wrong as soon as it cannot become an
+    names: of its arrays; further: of those that may come after them, all or none. most: the bytes
+    that its arrays may have. `feed` raises Wrong as soon as it cannot become an
     answer; `complete` says that it is one, and outcome() is what became of the call.
     """
 
-    def __init__(self, names: tuple[str, ...], most: int) -> None:
+    def __init__(self, names: tuple[str, ...], most: int, further: tuple[str, ...] = ()) -> None:
         self._names = names
+        self._further = further
         self._most = most
         self._got = bytearray()
         self._after = 0  # where the arrays begin; 0 before the line has come
-        self._dtype: Any = None
-        self._shapes: list[tuple[int, ...]] = []
+        self._arrays: list[tuple[Any, tuple[int, ...]]] = []  # dtypes and shapes
         self._size = 0
         self._outcome: Outcome | None = None
 
@@ -127,13 +136,13 @@ class Answer:
         if self._outcome is not None:
             return self._outcome
         arrays, at = [], self._after
-        for shape in self._shapes:
+        for dtype, shape in self._arrays:
             count = prod(shape)
-            flat = np.frombuffer(self._got, self._dtype, count, at) if count else np.zeros(0)
-            array = flat.astype(self._dtype, copy=False).reshape(shape)
+            flat = np.frombuffer(self._got, dtype, count, at) if count else np.zeros(0)
+            array = flat.astype(dtype, copy=False).reshape(shape)
             arrays.append(array.byteswap() if sys.byteorder == "big" else array)
-            at += count * self._dtype.itemsize
-        return Outcome("value", arrays[0] if len(self._names) == 1 else tuple(arrays))
+            at += count * dtype.itemsize
+        return Outcome("value", arrays[0] if len(arrays) == 1 else tuple(arrays))
 
     def _look(self) -> None:
         """Read the line, once it is there."""
@@ -167,13 +176,16 @@ class Answer:
         if dtype not in DTYPES or (dtype == "bfloat16" and find_spec("ml_dtypes") is None):
             raise Wrong(f"answered with dtype {dtype!r}, should be one of {', '.join(DTYPES)}")
         names = tuple(word.partition("=")[0] for word in given)
-        if names != self._names:
+        if names not in (self._names, self._names + self._further):
             told = " ".join(names) or "no array"
-            raise Wrong(f"answered with {told}, should be {' '.join(self._names)}")
-        self._dtype = numpy_dtype(dtype)
-        self._shapes = [_shape(word) for word in given]
-        self._size = sum(map(prod, self._shapes)) * self._dtype.itemsize
-        room = sum(prod(n or 1 for n in s) for s in self._shapes) * self._dtype.itemsize
+            more = f", or {' '.join(self._names + self._further)}" if self._further else ""
+            raise Wrong(f"answered with {told}, should be {' '.join(self._names)}{more}")
+        self._arrays = [
+            (numpy_dtype(INDICES if name == "indices" else dtype), _shape(word))
+            for name, word in zip(names, given, strict=True)
+        ]
+        self._size = sum(prod(shape) * kind.itemsize for kind, shape in self._arrays)
+        room = sum(prod(n or 1 for n in shape) * kind.itemsize for kind, shape in self._arrays)
         if room > self._most:  # numpy refuses a shape of so many bytes even where one size is 0
             raise Wrong(
                 f"announced {room} bytes ({' '.join(given)}): at most {self._most} are read"
