@@ -164,17 +164,38 @@ def test_a_verify_of_the_users_own_is_what_their_modules_mean(
     assert f"{len(CODES) + 1 - len(GRADIENTS)} passed, {len(GRADIENTS)} skipped" in done.stdout
 
 
-def test_what_cannot_be_judged_says_why_in_one_line():
-    done = judge("nope.py", "-k", "CV101")
-    assert done.returncode == 1
-    assert re.search(r"^nope.py:linear could not be judged: .*there is no file .*nope.py$",
-                     done.stdout, re.MULTILINE)  # fmt: skip
-    done = run("--conv=right.py:linear", "--conv-op=linaer", "-k", "CV101")
-    sentence = "right.py:linear could not be judged: op must be one of linear, conv1d, "
-    assert f"\n{sentence}" in done.stdout
-    done = judge("right.py", "--conv-args=--supports 'groups'", "-k", "CV101")
-    assert "\nright.py:linear could not be judged: --supports must be a name" in done.stdout
+UNJUDGED = {
+    ("nope.py:linear",): "/homework/nope.py",
+    ("right.py:nope",): "right.py has no 'nope': it has backward, linear",
+    (
+        "broken.py:linear",
+    ): "broken.py raised KeyError: 'mine' (broken.py, line 1) when",
+    ("right.py:number",): "right.py:number is not callable: it is of type int",
+    ("right.py:linear", "--conv-op=linaer"): "op must be one of linear, conv1d, ",
+    ("right.py:linear", "--conv-args=--supports 'groups'"): "--supports must be a name",
+}
+
+
+@pytest.mark.parametrize("arguments", UNJUDGED, ids=" ".join)
+def test_what_cannot_be_judged_is_one_error(homework, arguments):
+    (homework / "broken.py").write_text("raise KeyError('mine')\n")
+    (homework / "right.py").write_text(RIGHT + "number = 1\n")
+    target, *options = arguments
+    done = run(f"--conv={target}", *options)
+    assert (done.returncode, done.stderr) == (4, "")
+    assert f"1 passed, {len(CODES) - 1} skipped, 1 error in " in done.stdout
+    told = re.findall(rf"^{target} could not be judged: (.*)$", done.stdout, re.MULTILINE)
+    assert len(told) == 1
+    assert UNJUDGED[arguments] in told[0]
     assert "Traceback" not in done.stdout
+
+
+def test_what_cannot_be_judged_is_one_error_for_all_workers():
+    done = run("--conv=nope.py:linear", "--conv=right.py:linear", "--conv-op=linear",
+               "--conv-max-examples=5", "-p", "xdist", "-n", "2")  # fmt: skip
+    assert (done.returncode, done.stderr) == (4, "")
+    assert done.stdout.count("could not be judged: ") == 1
+    assert re.search(r"\d+ passed, \d+ skipped, 1 error in ", done.stdout)
 
 
 def test_other_arguments_and_the_seed_are_passed_on():

@@ -265,6 +265,13 @@ USAGE = {
     ("right:conv2d", "--json", "no/such/report.json"):
         "--json must be in a folder that is there: got 'no/such/report.json' "
         "(see toeplitz verify --help)",
+    ("right:conv2d", "--json", "-x"):
+        "--json must be a file: got '-x', write ./-x if it is one (see toeplitz verify --help)",
+    ("right:conv2d", "--report", "--json", "-"):
+        "--report must be a file: got '--json', write ./--json if it is one "
+        "(see toeplitz verify --help)",
+    ("right:conv2d", "--baseline", "-b"):
+        "--baseline must be a file: got '-b', write ./-b if it is one (see toeplitz verify --help)",
     ("right:conv2d", "--replay", "x"): "an id has 12 digits of 0-9a-f: got 'x'",
     ("right:conv2d", "--replay", "0" * 12, "--dtype", "int8"):
         "--dtype does not go with --replay (see toeplitz verify --help)",

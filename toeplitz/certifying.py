@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from toeplitz.calling import judge
-from toeplitz.options import geometry_options, layer_of, shape
+from toeplitz.options import FileName, geometry_options, layer_of, shape
 
 DTYPES = ("float64", "float32", "int64", "int32")
 
@@ -22,7 +22,7 @@ DTYPES = ("float64", "float32", "int64", "int32")
 @click.option("--dtype", type=click.Choice(DTYPES), default="float64", help="else float64")
 @click.option("--seed", type=click.IntRange(0), default=0, help="of what is drawn; else 0")
 @click.option("--bound", type=click.IntRange(1), default=60, help="chance of 2^-BOUND; else 60")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="write it as JSON")
+@click.option("--out", type=FileName(dir_okay=False, path_type=Path), help="write it as JSON")
 def certify_command(
     target: str, inputs: Any, weight: Any, dtype: str, seed: int, bound: int, out: Path | None,
     **geometry: Any,

@@ -25,6 +25,7 @@ from toeplitz.export import SUFFIXES, replacing, write
 from toeplitz.judging import explain_command, verify_command
 from toeplitz.memory import readable
 from toeplitz.options import (
+    FileName,
     geometry_options,
     kernel_of,
     layer_of,
@@ -202,7 +203,7 @@ def info(inputs: Any, weight: Any, dtype: np.dtype[Any], **options: Any) -> None
     "--input", "inputs", required=True, callback=shape, help="channels and sizes: 3x32x32"
 )
 @click.option("--weight", callback=shape, help="their shape, as in PyTorch: 10x3x5x5")
-@click.option("--weights", type=click.Path(path_type=Path), help="the weights, a file of np.save")
+@click.option("--weights", type=FileName(path_type=Path), help="the weights, a file of np.save")
 @click.option("--kernel", help='or one channel of numbers: 1,2,1 or, in rows, "1,0;0,-1"')
 @click.option(
     "--seed", type=click.IntRange(0), help="or float32 numbers drawn from a normal distribution"

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from toeplitz.calling import PROTOCOLS, TIMEOUT, judge, progress, scratch, suspect
+from toeplitz.options import FileName
 
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32", "int64",
           "complex64", "complex128")  # fmt: skip
@@ -91,19 +92,19 @@ def claims(context: click.Context, option: click.Parameter, entries: tuple[str, 
 )
 @click.option(
     "--json",
-    type=click.Path(dir_okay=False, allow_dash=True),
+    type=FileName(dir_okay=False, allow_dash=True),
     metavar="FILE",
     help="write the report as JSON; - prints it instead",
 )
 @click.option(
     "--report",
-    type=click.Path(dir_okay=False),
+    type=FileName(dir_okay=False),
     metavar="FILE",
     help="write it for a CI server: .xml is JUnit's, .json as --json",
 )
 @click.option(
     "--baseline",
-    type=click.Path(exists=True, dir_okay=False),
+    type=FileName(exists=True, dir_okay=False),
     metavar="FILE",
     help="known failures with their reasons, in TOML; one that is not found fails",
 )

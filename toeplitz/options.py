@@ -15,6 +15,19 @@ from toeplitz.conv_transpose import ConvTranspose
 Layer: TypeAlias = Conv | ConvTranspose
 
 
+class FileName(click.Path):
+    """The name of a file; what looks like another option is refused, as it would be its name."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        name = str(value)
+        if name.startswith("-") and name != "-":
+            raise click.UsageError(
+                f"{param.opts[0]} must be a file: got {name!r}, write ./{name} if it is one",
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
 def shape(
     context: click.Context,
     option: click.Parameter,

@@ -85,6 +85,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[MADE].cleanup()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A target that cannot be judged is a wrong command line, whatever else there was to test."""
+    if KEPT in session.config.stash and list(session.config.stash[KEPT].glob("*.told")):
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
 @pytest.hookimpl(tryfirst=True)  # before -k and -m choose
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
@@ -112,12 +119,22 @@ class Judged(pytest.Collector):
 
     def law(self, code: str) -> dict[str, str]:
         """What the judge says of a law: its outcome and the text."""
-        if not self._laws:
-            report = self._report()
-            if "error" in report:
-                raise Broken(f"{self.target} could not be judged: {report['error']}")
-            self._laws = {law["code"]: law for law in report["laws"]}
         return self._laws[code]
+
+    def judge(self) -> None:
+        """Run the judge; the first law of a target that cannot be judged says why."""
+        if self._laws:
+            return
+        report = self._report()
+        if "error" not in report:
+            self._laws = {law["code"]: law for law in report["laws"]}
+            return
+        told = f"{self.target} could not be judged"
+        try:
+            (self.config.stash[KEPT] / f"{self.number}.told").touch(exist_ok=False)
+        except FileExistsError:  # by another law, or another worker of pytest-xdist
+            pytest.skip(told)
+        pytest.fail(f"{told}: {report['error']}", pytrace=False)
 
     def _report(self) -> dict[str, Any]:
         from toeplitz.pytest_child import judged
@@ -147,6 +164,9 @@ class Law(pytest.Item):
     def __init__(self, *, code: str, **given: Any) -> None:
         super().__init__(**given)
         self.code = code
+
+    def setup(self) -> None:
+        self.parent.judge()
 
     def runtest(self) -> None:
         law = self.parent.law(self.code)

@@ -14,6 +14,7 @@ from verify.data import HALVES, checked_dtypes
 from verify.drawing import DTYPES, Drawing
 from verify.features import Coverage, wanted
 from verify.findings import GRADIENTS, VALUES, Failures, Key, Telling, key
+from verify.hints import hinted
 from verify.history import History
 from verify.judgement import AFTER_Y, FURTHER, judge_backward, judge_forward, right
 from verify.linearity import adjoint
@@ -56,7 +57,8 @@ def run(
     names = checked_dtypes(DTYPES if dtypes is None else dtypes)
     space = replace(space_of(op, supports, suspect), dtypes=names)
     campaign = Campaign(suspect, space, algorithm, seed, None if dtypes is None else names)
-    return campaign.run(max_examples, seconds, replay, tell)
+    report = campaign.run(max_examples, seconds, replay, tell)
+    return report if campaign.right else hinted(report, suspect)
 
 
 class Campaign:

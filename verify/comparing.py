@@ -13,6 +13,7 @@ from verify.rounding import (
     Scale,
     arithmetic,
     bound,
+    least_broken,
     may_be_rounding,
     scale_forward,
     scales_backward,
@@ -74,8 +75,12 @@ def compare(
         seen = _clearer(case, judge)
     if seen is not None:
         return None, seen
-    differ = ~(wide == expected) if exact else ~(error <= error.min())
-    if exact and bool(np.isfinite(error).all()) and algorithm == "auto":
+    if not exact:
+        most = least_broken(error, scale(), case.dtype, algorithm)
+        broken = differs(code, case, what, wide, expected, ~(error <= most))
+        return replace(broken, note=_told_off(broken, most)), None
+    differ = ~(wide == expected)
+    if bool(np.isfinite(error).all()) and algorithm == "auto":
         differ = error >= 0.5 if bool((error >= 0.5).any()) else differ
     return differs(code, case, what, wide, expected, differ), None
 
@@ -87,7 +92,11 @@ def _bounded(
     with np.errstate(invalid="ignore", over="ignore"):
         differ = ~(np.abs(got - expected) <= case.arrays.bound(what))
     if bool(differ.any()):
-        return differs(code, case, what, got, expected, differ), None
+        broken = differs(code, case, what, got, expected, differ)
+        if case.data == "rounding":
+            most = np.broadcast_to(case.arrays.bound(what), differ.shape)
+            broken = replace(broken, note=_told_off(broken, most))
+        return broken, None
     return None, "direct"
 
 
@@ -102,6 +111,14 @@ def _rounded_once(case: Case, expected: Any, scale: Scale, wider: Judgement) -> 
         single = np.abs(got - expected)
         most = most + np.where(np.isfinite(single), single, 0)
     return most
+
+
+def _told_off(broken: Violation, most: Any) -> str:
+    """How far off a value is, beside its bound; nothing of NaN and infinities."""
+    off = abs(broken.got - broken.should)
+    if not np.isfinite(off):
+        return ""
+    return f"off by {off:.3g}, where rounding explains at most {most[broken.where]:.3g}"
 
 
 def _told_once(case: Case, broken: Violation, most: Any) -> str:

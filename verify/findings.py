@@ -7,11 +7,11 @@ from typing import Any
 
 from verify import laws
 from verify.case import Case
+from verify.causes import both_ways, lead_to_values
 from verify.comparing import imprecise
 from verify.data import HALVES
 from verify.diagnosis import Diagnosis, diagnose_seen, explains, follows, tells_apart
 from verify.history import History
-from verify.indices import lead_to_values
 from verify.judgement import AFTER_Y, FURTHER, judge_backward, judge_forward
 from verify.looks import looks_like
 from verify.ops import Layer
@@ -68,7 +68,8 @@ class Telling:
 
     def findings(self) -> Iterator[Finding]:
         """One for each distinct cause: what a named mistake explains is not told again."""
-        left = dict(self.failures)
+        both = both_ways(self.failures)
+        left = {k: self.failures[k] for k in self.failures if not (k[1] and k[0] in both)}
         named: dict[str, tuple[list[Key], Diagnosis | None]] = {}
         for group, which in self._groups():
             keys = [k for k in group if k in left]
@@ -119,7 +120,7 @@ class Telling:
                     left = {k: left[k] for k in left if k[0] not in REPEATED}
         bilinear = [k for k in (("CV120", False), ("CV121", False)) if k in left]
         for keys in [bilinear] * bool(bilinear) + [[k] for k in left if k not in bilinear]:
-            yield self._finding(keys, None)
+            yield replace(self._finding(keys, None), both=keys[0][0] in both)
 
     def _same(self, named: Iterable[str], diagnosis: Diagnosis | None, which: int | None) -> str:
         """The name without the gradient that shows it, or that of a forward pass with the same

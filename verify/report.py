@@ -23,6 +23,8 @@ WIDTH = 12
 class Finding:
     """One mistake: the law it breaks, its smallest case, and what it looks like.
 
+    both: whether calls of the backward pass end so too.
+
     known: why it is no news, from a baseline; empty where it is.
     """
 
@@ -34,6 +36,7 @@ class Finding:
     also: tuple[str, ...] = ()
     replay: str = ""
     known: str = ""
+    both: bool = False
 
     @property
     def code(self) -> str:
@@ -84,8 +87,10 @@ class Finding:
         if violation.note:
             rows.append(("seen", violation.note))
         rows += self._diagnosed()
-        if self.also:
-            rows.append(("also", ", ".join(f"{c} {CODES[c].title}" for c in self.also)))
+        also = [f"{c} {CODES[c].title}" for c in self.also]
+        also += ["the backward pass, on the same cases"] * self.both
+        if also:
+            rows.append(("also", ", ".join(also)))
         if self.known:
             rows.append(("known", self.known))
         rows += self._reproduced()

@@ -259,6 +259,12 @@ def arithmetic(error: Any, scale: Scale, dtype: str, algorithm: str, exact: bool
     return next(_explaining(error, scale, dtype, algorithm, exact), None)
 
 
+def least_broken(error: Any, scale: Scale, dtype: str, algorithm: str) -> Any:
+    """The bounds of the arithmetic that explains most of an error."""
+    bounds = [bound(scale, dtype, name) for name in allowed(dtype, algorithm)]
+    return min(bounds, key=lambda most: int((~(error <= most)).sum()))
+
+
 def may_be_rounding(error: Any, scale: Scale, dtype: str, algorithm: str) -> bool:
     """Whether a fast algorithm may be off by a whole unit here: then the data tell nothing."""
     return any(_explaining(error, scale, dtype, algorithm, True))

@@ -1,12 +1,37 @@
-"""The indices that a max pool returns after y, beside the y that it returns."""
+"""Failures that have one cause: it is told once."""
 
+from collections.abc import Mapping
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from verify.case import Case
 from verify.judgement import judge_forward
 from verify.suspect import Suspect
+from verify.violation import Violation
+
+ENDED = ("CV171", "CV190", "CV191")  # calls without an answer
+
+
+def both_ways(failures: Mapping[tuple[str, bool], Any]) -> tuple[str, ...]:
+    """The codes of calls that end alike in the backward pass and in the forward pass.
+
+    Wherever the backward pass ends, the forward pass ended on the same case and said the same: it
+    is called there, or both call what ends.
+    """
+    return tuple(
+        code
+        for code in ENDED
+        if (code, False) in failures
+        and (code, True) in failures
+        and _ends(failures[code, True]) <= _ends(failures[code, False])
+    )
+
+
+def _ends(failures: Any) -> set[tuple[Case, str]]:
+    found: list[Violation] = [violation for _, violation in failures.violations]
+    return {(violation.case, violation.note) for violation in found}
 
 
 def lead_to_values(suspect: Suspect, case: Case) -> bool:
