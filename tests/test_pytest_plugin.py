@@ -167,9 +167,7 @@ def test_a_verify_of_the_users_own_is_what_their_modules_mean(
 UNJUDGED = {
     ("nope.py:linear",): "/homework/nope.py",
     ("right.py:nope",): "right.py has no 'nope': it has backward, linear",
-    (
-        "broken.py:linear",
-    ): "broken.py raised KeyError: 'mine' (broken.py, line 1) when",
+    ("broken.py:linear",): "broken.py raised KeyError: 'mine' (broken.py, line 1) when",
     ("right.py:number",): "right.py:number is not callable: it is of type int",
     ("right.py:linear", "--conv-op=linaer"): "op must be one of linear, conv1d, ",
     ("right.py:linear", "--conv-args=--supports 'groups'"): "--supports must be a name",

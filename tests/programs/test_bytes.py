@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs.calling import CASE, DOCUMENT, EXAMPLES, NAMES
 
-from toeplitz import Conv, Linear
+from toeplitz import AvgPool, Conv, Linear, MaxPool
 from verify import wire
 from verify.case import Case
 from verify.data import numpy_dtype
+from verify.layers import Norm, Padding, Unfold
 from verify.ops import OPS
 from verify.wire import Answer, Wrong
 
@@ -124,7 +125,7 @@ def test_any_bytes_at_all_are_an_answer_or_a_sentence(parts, role):
 
 def test_the_bytes_of_the_document_are_those_of_the_protocol(built):
     blocks = re.findall(r"^```hexdump\n(.*?)^```", DOCUMENT.read_text("utf-8"), re.M | re.S)
-    asked, answered = (
+    asked, answered, asked_pool, answered_pool = (
         b"".join(bytes.fromhex(line[6:53]) for line in block.splitlines()) for block in blocks
     )
     case = Case(OPS["conv2d"], Conv((1, 2, 2), (1, 1, 1, 2), stride=(2, 1)), bias=True)
@@ -135,6 +136,47 @@ def test_the_bytes_of_the_document_are_those_of_the_protocol(built):
     np.testing.assert_array_equal(answer.outcome().value, case.layer.apply(x, w, b))
     done = subprocess.run([built("conv2d")], input=asked, capture_output=True)
     assert (done.stdout, done.stderr, done.returncode) == (answered, b"", 0)
+
+    case = Case(OPS["max_pool2d"], MaxPool((1, 2, 3), (2, 2), (1, 1)), dtype="float32")
+    x = np.array([[[[1, 5, 2], [4, 3, 6]]]], np.float32)
+    assert wire.request("forward", case, {"x": x}) == asked_pool
+    answer = Answer(("y",), 99, ("indices",))
+    answer.feed(answered_pool)
+    assert [part.ravel().tolist() for part in answer.outcome().value] == [[5, 6], [1, 5]]
+    program = built("max_pool2d", example="max_pool2d.c")
+    done = subprocess.run([program], input=asked_pool, capture_output=True)
+    assert (done.stdout, done.stderr, done.returncode) == (answered_pool, b"", 0)
+
+
+def test_the_table_of_the_document_has_every_op():
+    text = DOCUMENT.read_text("utf-8").partition("## The requests of each op\n")[2]
+    rows = re.findall(r"^\| (`\w+`[^|]*) \| ([^|]+) \| `([^|]+)` \| `([^|]+)` \|$", text, re.M)
+    named = {name for names, *_ in rows for name in re.findall(r"`(\w+)`", names)}
+    assert named == {name for name in OPS if name[-2:] not in ("1d", "3d")}
+    for names, arguments, forward, backward in rows:
+        for name in re.findall(r"`(\w+)`", names):
+            op = OPS[name]
+            told = re.match("`([^`]+)`", arguments)
+            assert op.parameters == tuple(told.group(1).split() if told else ())
+            assert op.arrays.given == tuple(forward.split())
+            assert op.arrays.sent_back == tuple(backward.split())
+
+
+def test_the_requests_of_the_document_are_those_of_the_protocol():
+    text = DOCUMENT.read_text("utf-8")
+    cases = [
+        Case(OPS["avg_pool2d"], AvgPool((1, 4, 4), (2, 2), (2, 2), ((0, 0), (1, 1)))),
+        Case(OPS["unfold"], Unfold((1, 2, 2), (2, 1))),
+        Case(OPS["pad"], Padding((1, 2, 2), (1, 0), "constant", 3.0)),
+        Case(OPS["batch_norm"], Norm((2,), True), batch=4, dtype="float32"),
+    ]
+    for case, role in zip(
+        [*cases, cases[-1]],
+        ("forward", "backward", "forward", "forward", "backward"),
+        strict=True,
+    ):
+        line = wire.request(role, case, {}).partition(b"\n")[0].decode()
+        assert f"\n{line}\n" in text
 
 
 def test_the_lines_of_the_document_are_read_as_it_says():

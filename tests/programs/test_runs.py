@@ -73,6 +73,36 @@ def test_a_mistake_in_c_is_found_and_named(run, built, name):
     assert replayed[1].startswith(f"{program} no longer fails: ")
 
 
+def test_the_pool_in_c_is_right(run, built):
+    program = built("max_pool2d", example="max_pool2d.c")
+    for options in (("--backward", program), ("--protocol", "once")):
+        rest = ("--op", "max_pool2d", "--max-examples", "40", "--time", "5")
+        status, out = verified(run, program, *options, *rest)
+        assert (status, out.partition("\n")[0]) == (0, f"{program} as max_pool2d: nothing found")
+
+
+POOL_MISTAKES = {
+    "ceil_mode ignored": ("(ceil_mode ? s - 1 : 0)", "0"),
+    "indices of the last of equal maxima": ("plane[at] > plane[best]", "plane[at] >= plane[best]"),
+    "indices in the padded plane": (
+        "fwrite(indices, ", "for (long o = 0; o < outputs; o++) indices[o] = (indices[o] / "
+        "x_size[3] + padding[0]) * (x_size[3] + 2 * padding[1]) + indices[o] % x_size[3] "
+        "+ padding[1];\n        fwrite(indices, ",
+    ),
+    "grad_x overwrites where windows overlap": ("indices[o]] += g[o]", "indices[o]] = g[o]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POOL_MISTAKES)
+def test_a_mistake_of_the_pool_in_c_is_found_and_named(run, built, name):
+    program = built("mistaken", *POOL_MISTAKES[name], example="max_pool2d.c")
+    options = ("--backward", program) if "grad" in name else ("--protocol", "once")
+    status, out = verified(run, program, *options, "--op", "max_pool2d", "--max-examples", "60")
+    assert status == 1
+    assert f"\n  looks like  {name}\n" in out
+    assert ": 1 found\n" in out
+
+
 def test_a_wrong_gradient_in_c_is_found(run, built):
     change = ("*at(grad_w, o, k, a, b) += *out * *in;", "*at(grad_w, o, k, a, b) = *out * *in;")
     program = built("careless", *change)
