@@ -13,11 +13,12 @@ from verify.codes import CODES
 from verify.data import HALVES, checked_dtypes
 from verify.drawing import DTYPES, Drawing
 from verify.features import Coverage, wanted
-from verify.findings import GRADIENTS, VALUES, Failures, Key, Telling, key
+from verify.findings import Telling
 from verify.hints import hinted
 from verify.history import History
 from verify.judgement import AFTER_Y, FURTHER, judge_backward, judge_forward, right
 from verify.linearity import adjoint
+from verify.naming import GRADIENTS, VALUES, Failures, Key, key
 from verify.non_finite import unread_stays_out
 from verify.ops import Layer, Op
 from verify.patterns import Seen

@@ -1,8 +1,7 @@
 """From what failed to what is told: one finding for each distinct cause, diagnosed and shrunk."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from verify import laws
@@ -10,59 +9,28 @@ from verify.case import Case
 from verify.causes import both_ways, lead_to_values
 from verify.comparing import imprecise
 from verify.data import HALVES
-from verify.diagnosis import Diagnosis, diagnose_seen, explains, follows, tells_apart
+from verify.diagnosis import Diagnosis, follows
 from verify.history import History
 from verify.judgement import AFTER_Y, FURTHER, judge_backward, judge_forward
 from verify.looks import looks_like
+from verify.naming import GRADIENTS, VALUE_KEYS, VALUES, Failures, Key, Naming, groups
 from verify.ops import Layer
-from verify.patterns import Seen, when
+from verify.patterns import when
 from verify.report import Finding
 from verify.shrinking import shrink
-from verify.strategies import Space
-from verify.suspect import Suspect
 from verify.violation import Violation
 
-VALUES = ("CV101", "CV102", "CV110")  # what a wrong geometry shows in
-GRADIENTS = ("CV140", "CV141", "CV142")
-VALUE_KEYS = [(code, False) for code in VALUES]
 CAUSES = ("CV151", "CV153", "CV150", "CV152", "CV154", "CV105")  # why a value is wrong
 # Laws of several calls, which what differs from call to call breaks as well.
 REPEATED = ("CV105", "CV120", "CV121", "CV130", "CV152", "CV154", "CV160", "CV161")
 WRONG = (*VALUES, *GRADIENTS, *AFTER_Y)
 SPREADING = ("CV160", "CV161")  # what a mistake may make of a NaN or an infinity
-CHECKED = 64  # further cases that a name must explain as well
-MORE = 120  # and those from which another is looked for
 
 
 @dataclass
-class Failures:
-    """What went wrong under one code: each violation, and after how many cases it was seen."""
-
-    violations: list[tuple[int, Violation]] = field(default_factory=list)
-
-    @property
-    def first(self) -> int:
-        return min(number for number, _ in self.violations)
-
-
-Key = tuple[str, bool]  # a code, and whether the backward pass broke it
-
-
-def key(violation: Violation) -> Key:
-    """Which failures a violation belongs to."""
-    return violation.code, violation.backward
-
-
-@dataclass
-class Telling:
+class Telling(Naming):
     """What a run has seen of an implementation, and how it is told."""
 
-    suspect: Suspect
-    space: Space
-    algorithm: str
-    failures: dict[Key, Failures]
-    seen: dict[int | None, list[Seen]]
-    more: Callable[[], Iterator[Case]]  # further cases, where mistakes must be told apart
     history: History
     given: Layer | None = None  # told on this geometry where it fails there
 
@@ -71,7 +39,7 @@ class Telling:
         both = both_ways(self.failures)
         left = {k: self.failures[k] for k in self.failures if not (k[1] and k[0] in both)}
         named: dict[str, tuple[list[Key], Diagnosis | None]] = {}
-        for group, which in self._groups():
+        for group, which in groups():
             keys = [k for k in group if k in left]
             if which == FURTHER and self._of_values(keys):
                 told = next((ks for ks, _ in named.values() if ks[0] in VALUE_KEYS), None)
@@ -82,14 +50,21 @@ class Telling:
             backward = which is not None and which < FURTHER
             if not keys and ("CV154", backward) not in left:
                 continue
-            diagnosis = self._diagnosis(which)
+            diagnosis = self.diagnosis(which)
+            if which is None and not (diagnosis and diagnosis.name) and self._two(keys):
+                without, bias = self.apart()
+                if (without and without.name) or (bias and bias.name):
+                    named["without a bias"] = (keys[:-1], without)
+                    named["of the bias"] = (keys[-1:], bias)
+                    left = {k: left[k] for k in left if k not in keys}
+                    continue
             causes = [(c, backward) for c in CAUSES if (c, backward) in left]
             wrong = (v for k in keys for _, v in self.failures[k].violations)
             if causes == [("CV105", backward)] and not all(map(imprecise, wrong)):
                 causes = []  # what is off by more has another cause
             if diagnosis and diagnosis.name:
                 causes += [(c, backward) for c in SPREADING if (c, backward) in left]
-                keys += [k for k in causes if self._explained(diagnosis.name, left[k], which)]
+                keys += [k for k in causes if self.explained(diagnosis.name, left[k], which)]
             elif causes:
                 continue  # told with its cause, below
             refused = ("CV171", backward)
@@ -144,84 +119,13 @@ class Telling:
         failed = [v.case for k in keys for _, v in self.failures[k].violations]
         return bool(failed) and all(lead_to_values(self.suspect, case) for case in failed)
 
-    def _groups(self) -> Iterator[tuple[list[Key], int | None]]:
-        yield [(code, False) for code in VALUES], None
-        for index, code in enumerate(GRADIENTS):
-            yield [(code, True), *([("CV143", True)] if index == 0 else [])], index
-        for index, code in enumerate(AFTER_Y):
-            yield [(code, False)], FURTHER + index
+    def _two(self, keys: list[Key]) -> bool:
+        """Whether y is wrong without a bias, and elsewhere with a bias alone."""
+        return len(keys) > 1 and keys[-1] == ("CV110", False)
 
     def _empty(self, failures: Failures) -> bool:
         """Whether only empty batches are refused."""
         return all(v.case.batch == 0 for _, v in failures.violations)
-
-    def _diagnosis(self, which: int | None) -> Diagnosis | None:
-        seen = self.seen.get(which, [])
-        if all(one.right for one in seen):
-            keys = next(group for group, of in self._groups() if of == which)
-            seen = [*seen, *self._plain(which, keys)]
-        if all(one.right for one in seen):
-            return None
-        calls = (self._call(case, which) for case in self.more())
-        further = (one for one in calls if one is not None)
-        diagnosis = diagnose_seen(seen, which)
-        # A name must also explain cases that it was not found from.
-        seen = [*seen, *islice(further, CHECKED)]
-        if diagnosis.names:
-            diagnosis = diagnose_seen(seen, which, among=diagnosis.names)
-        if not diagnosis.names:
-            seen = [*seen, *islice(further, MORE)]
-            diagnosis = diagnose_seen(seen, which, conditional=True)
-            seen = [*seen, *islice(further, CHECKED)]
-            diagnosis = diagnose_seen(seen, which, among=diagnosis.names)
-        if len(diagnosis.names) > 1:
-            for case in self.more():
-                if tells_apart(diagnosis.names, case, which):
-                    one = self._call(case, which)
-                    if one is not None:
-                        seen = [*seen, one]
-                        diagnosis = diagnose_seen(seen, which, among=diagnosis.names)
-                    if len(diagnosis.names) < 2:
-                        break
-        # Mistakes that no case of the space tells apart are one mistake: the first says it.
-        return replace(diagnosis, names=diagnosis.names[:1])
-
-    def _plain(self, which: int | None, keys: list[Key]) -> list[Seen]:
-        """What failed with other data or layouts, on integers that lie contiguously."""
-        failed = [
-            v.case for k in keys if k in self.failures for _, v in self.failures[k].violations
-        ]
-        cases = (case.but(data="integers", layout="contiguous", at=()) for case in failed[:8])
-        return [one for one in (self._call(case, which) for case in cases) if one is not None]
-
-    def _call(self, case: Case, which: int | None) -> Seen | None:
-        """What the implementation gives for one more case, None where it gives nothing."""
-        if which is None or which >= FURTHER:
-            judged = judge_forward(self.suspect, case, self.algorithm)
-            if which is not None:
-                if len(judged.further) <= which - FURTHER:
-                    return None
-                judged = judged.further[which - FURTHER]
-        else:
-            parts = judge_backward(self.suspect, case, self.algorithm)
-            if len(parts) < len(self.space.op.arrays.gradients):
-                return None
-            judged = parts[which]
-        if not judged.outcome.ok or isinstance(judged.outcome.value, tuple):
-            return None
-        return Seen(case, judged.outcome.value, judged.violation is None)
-
-    def _explained(self, name: str, failures: Failures, which: int | None) -> bool:
-        """Whether a named mistake gives what was seen where another law was broken."""
-        for _, violation in failures.violations[:3]:
-            case = violation.case
-            names = ("y", *self.space.op.arrays.gradients)
-            if case.data in HALVES or violation.what not in names:
-                return False
-            one = self._call(case, which)
-            if one is None or not explains(name, one, which):
-                return False
-        return True
 
     def _finding(
         self, keys: list[Key], diagnosis: Diagnosis | None, first: bool = False

@@ -123,20 +123,15 @@ def _of_w(op: Op) -> Iterator[tuple[str, Prediction]]:
         "grad_w read with input and output channels exchanged",
         lambda m: transposed_weights(m, m.case.arrays.gradients[1]),
     )
-    yield (
-        "grad_w averaged over the positions",
-        lambda m: m.case.arrays.gradients[1] / max(1, prod(m.g.shape[2:])),
-    )
+    yield from _over_positions(1)
     yield "grad_w of a group's first filter used for all of its filters", _first_filter
     yield "grad_w uses the first group's channels for every group", _first_channels
 
 
 def _of_b(op: Op) -> Iterator[tuple[str, Prediction]]:
     yield "grad_b summed over the batch only", lambda m: _shaped(m, m.g.sum(axis=0))
-    yield (
-        "grad_b averaged over the positions",
-        lambda m: m.case.arrays.gradients[2] / max(1, prod(m.g.shape[2:])),
-    )
+    if not op.linear:
+        yield from _over_positions(2)
     yield "grad_b not summed over the batch", lambda m: m.g.sum(axis=tuple(range(2, m.g.ndim)))
     yield (
         "grad_b from the first position only",
@@ -148,8 +143,18 @@ def _shaped(m: Mistaken, value: Any) -> Any:
     return value if value.shape == m.case.arrays.gradients[2].shape else None
 
 
+def _over_positions(which: int) -> Iterator[tuple[str, Prediction]]:
+    told = f"{NAMES[which]} averaged over the"
+    yield f"{told} positions", lambda m: m.case.arrays.gradients[which] / _places(m)
+    yield f"{told} batch and the positions", lambda m: _averaged(which, m) / _places(m)
+
+
+def _places(m: Mistaken) -> int:
+    return max(1, prod(m.g.shape[2:]))
+
+
 def _averaged(which: int, m: Mistaken) -> Any:
-    return m.case.arrays.gradients[which] / max(1, m.case.batch)
+    return m.case.arrays.gradients[which] / (m.case.batch or np.nan)  # the mean of nothing is NaN
 
 
 def _one_item(which: int, index: int, m: Mistaken) -> Any:
