@@ -149,7 +149,7 @@ def _over_positions(which: int) -> Iterator[tuple[str, Prediction]]:
     yield f"{told} batch and the positions", lambda m: _averaged(which, m) / _places(m)
 
 
-def _places(m: Mistaken) -> int:
+def _places(m: Mistaken) -> Any:
     return max(1, prod(m.g.shape[2:]))
 
 
