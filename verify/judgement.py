@@ -16,6 +16,7 @@ from verify.violation import Judgement, Violation
 DIRT = 1000000007.0  # what freed memory holds before a call
 FURTHER = 10  # the number of the first result after y, where gradients have 0, 1 and 2
 AFTER_Y = ("CV106", "CV107")
+NO_STATISTICS = "an empty batch has no statistics, whose gradients are asked"
 SPARE = 8  # freed arrays: as many as numpy keeps of one size
 
 
@@ -76,6 +77,8 @@ def dirty(case: Case, value: float = DIRT) -> None:
 
 def judge_backward(suspect: Suspect, case: Case, algorithm: str = "auto") -> list[Judgement]:
     """The laws of one backward call, a judgement for each gradient."""
+    if case.op.family == "norm" and not case.batch:
+        return [Judgement(Outcome("unsupported", message=NO_STATISTICS))]
     outcome = suspect.backward(case)
     if outcome.kind == "unsupported":
         return [Judgement(outcome)]

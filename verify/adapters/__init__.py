@@ -59,12 +59,12 @@ class Library:
 
 LIBRARIES = {
     "torch": Library("verify.adapters.torch", "torch", unweighted=True),
-    "onnxruntime": Library("verify.adapters.onnxruntime", "onnx", by_name=True),
+    "onnxruntime": Library("verify.adapters.onnxruntime", "onnx", by_name=True, unweighted=True),
     "scipy.signal": Library("verify.adapters.scipy"),
-    "jax": Library("verify.adapters.jax", "jax"),
-    "tensorflow": Library("verify.adapters.tensorflow", "tensorflow"),
-    "keras": Library("verify.adapters.keras", "keras"),
-    "onnx.reference": Library("verify.adapters.onnx", "onnx", by_name=True),
+    "jax": Library("verify.adapters.jax", "jax", unweighted=True),
+    "tensorflow": Library("verify.adapters.tensorflow", "tensorflow", unweighted=True),
+    "keras": Library("verify.adapters.keras", "keras", unweighted=True),
+    "onnx.reference": Library("verify.adapters.onnx", "onnx", by_name=True, unweighted=True),
     "scipy.ndimage": Library("verify.adapters.ndimage"),
     "cupy": Library("verify.adapters.cupy", "gpu"),
     "cupyx": Library("verify.adapters.cupy", "gpu"),

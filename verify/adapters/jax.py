@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function
+from verify.adapters import Function, jax_layers, layers
 from verify.adapters.calls import Arrays, Call, layer, linear, passes
 from verify.ops import Op
 
@@ -22,7 +22,10 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
 
     jax's own are called by their own arguments, all others as f(x, w, b, stride=…).
     """
-    arrays, own = library(), _own(function, op)
+    arrays = library()
+    if not op.weighted:
+        return layers.passes(jax_layers.own(function, op) or function, op, arrays)
+    own = _own(function, op)
     return passes(own or function, op, arrays, bias=own is None)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, same
+from verify.adapters import Function, keras_layers, layers, same
 from verify.adapters import torch as torch_adapter
 from verify.adapters.calls import Arrays, Call, layer, linear, passes
 from verify.adapters.jax import library as jax_library
@@ -26,7 +26,10 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
 
     Keras's own are called by their own arguments, all others as f(x, w, b, stride=…).
     """
-    arrays, own = library(), _own(function, op)
+    arrays = library()
+    if not op.weighted:
+        return layers.passes(keras_layers.own(function, op) or function, op, arrays)
+    own = _own(function, op)
     return passes(own or function, op, arrays, bias=own is None)
 
 

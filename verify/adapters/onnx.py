@@ -1,20 +1,22 @@
-"""ONNX: Conv and ConvTranspose as models of one node, and its reference evaluator.
+"""ONNX: its operators as models of one node, and its reference evaluator.
 
 onnx is imported when a target is loaded, for this module can be read without it. A library that
-runs such models gives to `operator` what makes a model's `run`.
+runs such models gives to `operator` what makes a model's `run`. Those without weights are in
+verify.adapters.onnx_layers.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
-from verify.adapters import Function, each_axis, pairs
+from verify.adapters import Function, each_axis, onnx_layers, pairs
 from verify.data import numpy_dtype
 from verify.ops import Op
 
 NAMED = {"same": "SAME_UPPER", "same_upper": "SAME_UPPER", "same_lower": "SAME_LOWER"}
 KINDS = ("Conv", "ConvTranspose")
+Given: TypeAlias = tuple[tuple[str, str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -22,17 +24,17 @@ class Runtime:
     """What runs models.
 
     name: what it is called where a target is written. run: makes of a model's bytes what computes
-    y from the named arrays. opset: the operators' version that models ask for. dtypes: of the
-    arrays. no_kernel: what `run` raises where it has no code for a dtype. check: what raises
-    NotImplementedError for attributes that it documents as not done.
+    its outputs from the named arrays. opset: the operators' version that models ask for. dtypes: of
+    the arrays. no_kernel: what `run` raises where it has no code for a dtype. check: what raises
+    NotImplementedError for a kind of node and attributes that it documents as not done.
     """
 
     name: str
-    run: Callable[[bytes], Callable[[dict[str, Any]], Any]]
+    run: Callable[[bytes], Callable[[dict[str, Any]], list[Any]]]
     opset: int = 11  # since when the two operators are as they are here
     dtypes: tuple[str, ...] = ("float16", "float32", "float64")
     no_kernel: type[Exception] = NotImplementedError
-    check: Callable[[dict[str, Any]], None] | None = None
+    check: Callable[[str, dict[str, Any]], None] | None = None
 
 
 def adapt(name: Any, op: Op) -> tuple[Function, Function | None]:
@@ -40,38 +42,25 @@ def adapt(name: Any, op: Op) -> tuple[Function, Function | None]:
     import onnx
     from onnx.reference import ReferenceEvaluator
 
-    def run(model: bytes) -> Callable[[dict[str, Any]], Any]:
+    def run(model: bytes) -> Callable[[dict[str, Any]], list[Any]]:
         evaluator = ReferenceEvaluator(onnx.load_from_string(model))
-        return lambda inputs: evaluator.run(None, inputs)[0]
+        return lambda inputs: list(evaluator.run(None, inputs))
 
-    # Opset 22 is the first where the two operators take bfloat16.
+    # Opset 22 is the first where the operators take bfloat16.
     dtypes = ("bfloat16", "float16", "float32", "float64")
     return operator(name, op, Runtime("onnx.reference", run, 22, dtypes)), None
 
 
 def operator(name: Any, op: Op, runtime: Runtime) -> Function:
     """An operator of ONNX as a layer."""
-    import onnx
-
+    ask = asking(runtime)
+    if not op.weighted:
+        return onnx_layers.operator(runtime.name, name, op, ask)
     check(runtime.name, name, op)
 
-    @lru_cache(maxsize=512)
-    def made(
-        dtype: str, rank: int, bias: bool, attributes: tuple[tuple[str, Any], ...]
-    ) -> Callable[[dict[str, Any]], Any]:
-        if dtype not in runtime.dtypes:
-            raise NotImplementedError(f"ONNX's {name} does not do {dtype}")
-        model = _model(onnx, name, dtype, rank, bias, dict(attributes), runtime.opset)
-        try:
-            return runtime.run(model)
-        except runtime.no_kernel as error:
-            raise NotImplementedError(f"{runtime.name} has no {name} for {dtype}") from error
-
     def run(x: Any, w: Any, b: Any, attributes: dict[str, Any]) -> Any:
-        if runtime.check is not None:
-            runtime.check(attributes)
         inputs = {"x": x, "w": w} if b is None else {"x": x, "w": w, "b": b}
-        return made(x.dtype.name, x.ndim, b is not None, tuple(attributes.items()))(inputs)
+        return ask(name, inputs, attributes)[0]
 
     def conv(
         x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
@@ -103,6 +92,33 @@ def operator(name: Any, op: Op, runtime: Runtime) -> Function:
     return transposed if op.transposed else padded if op.padded else conv
 
 
+def asking(runtime: Runtime) -> onnx_layers.Ask:
+    """What runs a node: gets its kind, its inputs and attributes, returns its outputs."""
+    import onnx
+
+    @lru_cache(maxsize=512)
+    def made(kind: str, given: Given, attributes: Any, outputs: int) -> Any:
+        dtype = given[0][1]
+        if dtype not in runtime.dtypes:
+            raise NotImplementedError(f"ONNX's {kind} does not do {dtype}")
+        opset = max(runtime.opset, onnx_layers.OPSETS.get(kind, 0))
+        try:
+            return runtime.run(_model(onnx, kind, given, dict(attributes), outputs, opset))
+        except runtime.no_kernel as error:
+            raise NotImplementedError(f"{runtime.name} has no {kind} for {dtype}") from error
+
+    def ask(
+        kind: str, inputs: dict[str, Any], attributes: dict[str, Any], outputs: int = 1
+    ) -> list[Any]:
+        if runtime.check is not None:
+            runtime.check(kind, attributes)
+        given = tuple((name, array.dtype.name, array.ndim) for name, array in inputs.items())
+        found: list[Any] = made(kind, given, tuple(attributes.items()), outputs)(inputs)
+        return found
+
+    return ask
+
+
 def check(library: str, name: Any, op: Op) -> None:
     """Refuse a name that is not the op's operator."""
     if name not in KINDS:
@@ -131,19 +147,22 @@ def attributes(ndim: int, stride: Any, padding: Any, dilation: Any, groups: int)
 
 
 def _model(
-    onnx: Any, kind: str, dtype: str, rank: int, bias: bool, attributes: dict[str, Any], opset: int
+    onnx: Any, kind: str, given: Given, attributes: dict[str, Any], outputs: int, opset: int
 ) -> bytes:
-    """A model of one node."""
-    element = onnx.helper.np_dtype_to_tensor_dtype(numpy_dtype(dtype))
-    ranks = {"x": rank, "w": rank} | ({"b": 1} if bias else {})
-    values = {
-        name: onnx.helper.make_tensor_value_info(name, element, [None] * r)
-        for name, r in (ranks | {"y": rank}).items()
-    }
-    y = values.pop("y")
-    node = onnx.helper.make_node(kind, list(values), ["y"], **attributes)
-    graph = onnx.helper.make_graph([node], kind, list(values.values()), [y])
-    opsets = [onnx.helper.make_opsetid("", opset)]
-    version = onnx.helper.find_min_ir_version_for(opsets)
-    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=version)
+    """A model of one node; given: its inputs by name, with dtype and number of axes."""
+    helper = onnx.helper
+    values = [
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(numpy_dtype(dtype)), [None] * rank
+        )
+        for name, dtype, rank in given
+    ]
+    names = ["y", *onnx_layers.FURTHER.get(kind, ())][:outputs]
+    # The types of the outputs are inferred: one that is told must be right in rank too.
+    made = [helper.make_empty_tensor_value_info(name) for name in names]
+    node = helper.make_node(kind, [value.name for value in values], names, **attributes)
+    graph = helper.make_graph([node], kind, values, made)
+    opsets = [helper.make_opsetid("", opset)]
+    version = helper.find_min_ir_version_for(opsets)
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=version)
     return bytes(model.SerializeToString())

@@ -20,16 +20,16 @@ def adapt(name: Any, op: Op) -> tuple[Function, Function | None]:
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # no pool for each session
     options.log_severity_level = 4
 
-    def run(model: bytes) -> Callable[[dict[str, Any]], Any]:
+    def run(model: bytes) -> Callable[[dict[str, Any]], list[Any]]:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return lambda inputs: session.run(None, inputs)[0]
+        return lambda inputs: list(session.run(None, inputs))
 
     no_kernel = onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented
     runtime = Runtime("onnxruntime", run, no_kernel=no_kernel, check=_check)
     return operator(name, op, runtime), None
 
 
-def _check(attributes: dict[str, Any]) -> None:
+def _check(kind: str, attributes: dict[str, Any]) -> None:
     """Refuse what onnxruntime documents as not done."""
     if attributes.get("auto_pad", "VALID") != "VALID" and max(attributes["dilations"]) > 1:
         raise NotImplementedError("onnxruntime has no dilation with auto_pad SAME")

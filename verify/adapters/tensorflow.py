@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, same
+from verify.adapters import Function, layers, same, tensorflow_layers
 from verify.adapters.calls import Arrays, Call, layer, linear, passes
 from verify.ops import Op
 
@@ -48,7 +48,10 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
 
     tensorflow's own are called by their own arguments, all others as f(x, w, b, stride=…).
     """
-    arrays, own = library(), _own(function, op)
+    arrays = library()
+    if not op.weighted:
+        return layers.passes(tensorflow_layers.own(function, op) or function, op, arrays)
+    own = _own(function, op)
     return passes(own or function, op, arrays, bias=own is None)
 
 
@@ -69,7 +72,9 @@ def library() -> Arrays:
         (tf.errors.UnimplementedError, ""),
         (tf.errors.NotFoundError, "Could not find device for node"),  # no kernel for the dtype
         *((wrong, text) for text in ("not supported", "not yet support", "only supports")),
+        (wrong, "is not in the list of allowed values"),  # no such dtype, as its documents say
         (ValueError, "not supported in conjunction"),
+        (ValueError, "not supported due to"),
     )
     return Arrays("tensorflow", tf.Tensor, tf.constant, np.array, pull_back, refusals)
 
