@@ -52,3 +52,8 @@ def holds_on_cases(suspect, op, dtypes, exact=True, claimed=None):
     holds()
     assert answered > 0
     return suspect
+
+
+def name_of(target):
+    """The first part of a target's module."""
+    return target.partition(":")[0].partition(".")[0]

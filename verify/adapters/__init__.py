@@ -68,12 +68,12 @@ LIBRARIES = {
     "scipy.ndimage": Library("verify.adapters.ndimage"),
     "cupy": Library("verify.adapters.cupy", "gpu"),
     "cupyx": Library("verify.adapters.cupy", "gpu"),
-    "cv2.dnn": Library("verify.adapters.cv2_dnn", "opencv", by_name=True),
+    "cv2.dnn": Library("verify.adapters.cv2_dnn", "opencv", by_name=True, unweighted=True),
     "cv2": Library("verify.adapters.cv2", "opencv"),
-    "mlx": Library("verify.adapters.mlx", "mlx"),
-    "openvino": Library("verify.adapters.openvino", "openvino", by_name=True),
-    "paddle": Library("verify.adapters.paddle", "paddle"),
-    "tinygrad": Library("verify.adapters.tinygrad", "tinygrad"),
+    "mlx": Library("verify.adapters.mlx", "mlx", unweighted=True),
+    "openvino": Library("verify.adapters.openvino", "openvino", by_name=True, unweighted=True),
+    "paddle": Library("verify.adapters.paddle", "paddle", unweighted=True),
+    "tinygrad": Library("verify.adapters.tinygrad", "tinygrad", unweighted=True),
 }
 
 

@@ -1,4 +1,4 @@
-"""OpenCV's dnn module: Conv and ConvTranspose of ONNX as models of one node, on the CPU.
+"""OpenCV's dnn module: operators of ONNX as models of one node, on the CPU.
 
 cv2 and onnx are imported when a target is loaded, for this module can be read without.
 """
@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, each_axis
+from verify.adapters import Function, each_axis, onnx_layers
 from verify.adapters.onnx import attributes, check
 from verify.ops import Op
 
 OPSET, IR_VERSION = 11, 8  # both read by OpenCV 4 and 5
+NEWER = {"Pad": 19, "BatchNormalization": 15}  # as this adapter writes them
 
 
 def adapt(name: Any, op: Op) -> tuple[Function, Function | None]:
@@ -19,16 +20,27 @@ def adapt(name: Any, op: Op) -> tuple[Function, Function | None]:
     import cv2
     import onnx
 
+    def ask(
+        kind: str, inputs: dict[str, Any], attributes: dict[str, Any], outputs: int = 1
+    ) -> list[Any]:
+        x, kept = inputs["x"], {name: kept for name, kept in inputs.items() if name != "x"}
+        if x.dtype.name != "float32":
+            raise NotImplementedError(f"cv2.dnn reads blobs of float32 only: got {x.dtype.name}")
+        model = _model(onnx, kind, x, kept, attributes)
+        net = cv2.dnn.readNetFromONNX(np.frombuffer(model, np.uint8))
+        net.setInput(np.ascontiguousarray(x), "x")
+        return [net.forward()]  # the first output alone
+
+    if not op.weighted:
+        if name == "Col2Im":
+            raise ValueError("cv2.dnn has no Col2Im")
+        lacks = ("training", "momentum")
+        return onnx_layers.operator("cv2.dnn", name, op, ask, lacks, newest=False), None
     check("cv2.dnn", name, op)
 
     def run(x: Any, w: Any, b: Any, found: dict[str, Any]) -> Any:
-        if x.dtype.name != "float32":
-            raise NotImplementedError(f"cv2.dnn reads blobs of float32 only: got {x.dtype.name}")
         found = found | {"kernel_shape": w.shape[2:]}  # OpenCV 4 does not go without
-        model = _model(onnx, name, x, {"w": w} if b is None else {"w": w, "b": b}, found)
-        net = cv2.dnn.readNetFromONNX(np.frombuffer(model, np.uint8))
-        net.setInput(np.ascontiguousarray(x), "x")
-        return net.forward()
+        return ask(name, {"x": x, "w": w} if b is None else {"x": x, "w": w, "b": b}, found)[0]
 
     def conv(
         x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
@@ -58,6 +70,6 @@ def _model(onnx: Any, kind: str, x: Any, kept: dict[str, Any], attributes: dict[
     tensors = [onnx.numpy_helper.from_array(array, name) for name, array in kept.items()]
     node = helper.make_node(kind, ["x", *kept], ["y"], **attributes)
     graph = helper.make_graph([node], kind, [given], [y], tensors)
-    opsets = [helper.make_opsetid("", OPSET)]
+    opsets = [helper.make_opsetid("", NEWER.get(kind, OPSET))]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     return bytes(model.SerializeToString())

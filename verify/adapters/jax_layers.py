@@ -85,6 +85,9 @@ def _batch_norm(
     """y alone: there are no running statistics; weight and bias are applied to what it returns."""
     shape = (1, -1, *(1,) * (x.ndim - 2))
     axes = (0, *range(2, x.ndim))
-    kept = {} if training else {"mean": mean.reshape(shape), "variance": var.reshape(shape)}
+    # The default is documented to lose digits where the mean dwarfs the deviations.
+    kept: dict[str, Any] = {"algorithm": "stable"}
+    if not training:
+        kept = {"mean": mean.reshape(shape), "variance": var.reshape(shape)}
     y = standardize(x, axis=axes, epsilon=eps, **kept)
     return y if weight is None else y * weight.reshape(shape) + bias.reshape(shape)

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, each_axis, sides
+from verify.adapters import Function, each_axis, layers, mlx_layers, sides
+from verify.adapters.calls import Arrays
 from verify.data import numpy_dtype
 from verify.ops import Op
 
+UNSUPPORTED = "unsupported data type"  # in what mlx says of it
 GENERAL = "conv_general"  # of any number of axes, and the one with padding in pairs
 
 
@@ -23,6 +25,8 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
     """
     import mlx.core as mx
 
+    if not op.weighted:
+        return layers.passes(mlx_layers.own(function, op) or function, op, library())
     known = {name: getattr(mx, name) for name in (*_names(), GENERAL)}
     name = next((n for n in known if function is known[n]), None)
     fitting = name == _name(op) or (name == GENERAL and not op.transposed)
@@ -70,6 +74,18 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
         return _supported(gradients)
 
     return forward, backward
+
+
+def library() -> Arrays:
+    """The arrays of MLX, for layers without weights."""
+    import mlx.core as mx
+
+    def pull_back(call: Function, leaves: Any, g: Any) -> Any:
+        _, found = mx.vjp(lambda *given: call(*given), list(leaves), [g])
+        mx.eval(found)
+        return found
+
+    return Arrays("mlx", mx.array, _array, _numpy, pull_back, ((ValueError, UNSUPPORTED),))
 
 
 def _names() -> list[str]:
@@ -126,7 +142,7 @@ def _supported(call: Function) -> Any:
     try:
         return call()  # and computes, for mlx does so when the values are asked for
     except ValueError as error:
-        if "unsupported data type" in str(error):
+        if UNSUPPORTED in str(error):
             raise NotImplementedError(str(error)) from error
         raise
 

@@ -9,10 +9,10 @@ from verify.adapters.unweighted import Windows, layer
 from verify.data import numpy_dtype
 from verify.ops import Op
 
-# The versions since when operators are as they are here: with dilations, "wrap" …
+# The versions since when operators are as they are here: no windows that start in padding, "wrap" …
 OPSETS = {
-    "MaxPool": 12,
-    "AveragePool": 19,
+    "MaxPool": 22,
+    "AveragePool": 22,
     "GlobalMaxPool": 1,
     "GlobalAveragePool": 1,
     "BatchNormalization": 15,
@@ -40,8 +40,13 @@ def fitting(op: Op) -> str:
     return {"fold": "Col2Im", "pad": "Pad", "batch_norm": "BatchNormalization"}.get(op.name, "")
 
 
-def operator(library: str, name: Any, op: Op, ask: Ask, lacks: tuple[str, ...] = ()) -> Function:
-    """An operator of ONNX as a layer without weights."""
+def operator(
+    library: str, name: Any, op: Op, ask: Ask, lacks: tuple[str, ...] = (), newest: bool = True
+) -> Function:
+    """An operator of ONNX as a layer without weights.
+
+    newest: whether the library knows opset 22. Before it ONNX rounded up, and no more.
+    """
     if name not in OPSETS:
         raise ValueError(f"the {library} adapter has {', '.join(OPSETS)} for {op.name}: got {name}")
     if name != fitting(op):
@@ -57,6 +62,8 @@ def operator(library: str, name: Any, op: Op, ask: Ask, lacks: tuple[str, ...] =
     run, lacking = runs.get(name, (None, ()))
 
     def asked(*given: Any) -> Any:
+        if not newest and isinstance(given[-1], Windows):
+            given[-1].within(given[0].shape[2:], library)
         if run is None:
             return ask(name, {"x": given[0]}, {})[0]
         return run(ask, *given)

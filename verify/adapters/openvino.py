@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, each_axis, pairs
+from verify.adapters import Function, each_axis, openvino_layers, pairs
 from verify.ops import Op
 
 NAMED = {"same_upper": "same_upper", "same_lower": "same_lower", "valid": "valid"}
@@ -24,6 +24,12 @@ def adapt(name: Any, op: Op) -> tuple[Function, Function | None]:
     """An operator as a layer, weights and bias kept in the model; there is no backward pass."""
     import openvino
 
+    if not op.weighted:
+        known = openvino_layers.NAMES
+        if name not in known:
+            told = f"the openvino adapter has {', '.join(known)} for {op.name}: got {name}"
+            raise ValueError(told)
+        return openvino_layers.operator(name, op, _asking(openvino)), None
     if name not in NAMES:
         raise ValueError(f"the openvino adapter has {', '.join(NAMES)}: got {name}")
     plain, grouped = NAMES[name]
@@ -33,8 +39,7 @@ def adapt(name: Any, op: Op) -> tuple[Function, Function | None]:
     compiled = lru_cache(maxsize=64)(_maker(openvino, op))
 
     def run(x: Any, w: Any, b: Any, groups: int, arguments: dict[str, Any]) -> Any:
-        if x.dtype.name not in PRECISIONS:
-            raise NotImplementedError(f"OpenVINO's CPU plugin does not infer in {x.dtype.name}")
+        _check(x)
         kind = plain if groups == 1 else grouped
         if groups > 1 and not kind.startswith("group"):
             raise NotImplementedError(f"OpenVINO's {kind} has no groups: take group_{kind}")
@@ -46,9 +51,8 @@ def adapt(name: Any, op: Op) -> tuple[Function, Function | None]:
         try:
             model = compiled(kind, x.shape, x.dtype.name, kept, tuple(arguments.items()))
             return np.array(model(np.ascontiguousarray(x))[0])
-        except RuntimeError as error:  # its text begins with lines of its source files
-            told = [line for line in str(error).splitlines() if line.strip()]
-            raise RuntimeError(told[-1] if told else "") from error
+        except RuntimeError as error:
+            raise _last_line(error) from error
 
     def conv(
         x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
@@ -96,8 +100,43 @@ def _maker(openvino: Any, op: Op) -> Any:
         y = getattr(opset, kind)(x, opset.constant(w), **written)
         for b in bias:
             y = opset.add(y, opset.constant(b.reshape(1, -1, *(1,) * op.ndim)))
-        # The plugin's own choice may be bfloat16 for an array of float32.
-        options = {"INFERENCE_PRECISION_HINT": PRECISIONS[dtype], "INFERENCE_NUM_THREADS": 1}
-        return core.compile_model(openvino.Model([y], [x], kind), "CPU", options)
+        return core.compile_model(openvino.Model([y], [x], kind), "CPU", _options(dtype))
 
     return made
+
+
+def _asking(openvino: Any) -> openvino_layers.Ask:
+    """What runs a model of one node, compiled anew for each call."""
+    import openvino.opset15 as opset
+
+    core = openvino.Core()
+
+    def ask(x: Any, made: Any) -> list[Any]:
+        _check(x)
+        try:
+            given = opset.parameter(list(x.shape), x.dtype, name="x")
+            outputs = made(opset, given).outputs()
+            model = openvino.Model(outputs, [given], "layer")
+            run = core.compile_model(model, "CPU", _options(x.dtype.name))
+            found = run(np.ascontiguousarray(x))
+            return [np.array(found[place]) for place in range(len(outputs))]
+        except RuntimeError as error:
+            raise _last_line(error) from error
+
+    return ask
+
+
+def _options(dtype: str) -> dict[str, Any]:
+    """The plugin's own choice may be bfloat16 for an array of float32."""
+    return {"INFERENCE_PRECISION_HINT": PRECISIONS[dtype], "INFERENCE_NUM_THREADS": 1}
+
+
+def _check(x: Any) -> None:
+    if x.dtype.name not in PRECISIONS:
+        raise NotImplementedError(f"OpenVINO's CPU plugin does not infer in {x.dtype.name}")
+
+
+def _last_line(error: RuntimeError) -> RuntimeError:
+    """What it says: its text begins with lines of its source files."""
+    told = [line for line in str(error).splitlines() if line.strip()]
+    return RuntimeError(told[-1] if told else "")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, sides
+from verify.adapters import Function, layers, paddle_layers, sides
 from verify.adapters.calls import Arrays, passes
 from verify.data import numpy_dtype
 from verify.ops import OPS, Op
@@ -38,12 +38,15 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
     """
     import paddle
 
-    own = {name: getattr(paddle.nn.functional, name) for name in NAMES.values()}
+    own = {name: getattr(paddle.nn.functional, name, None) for name in NAMES.values()}
     name = next((n for n in own if function is own[n]), None)
     if name is not None and name != NAMES[op.name]:
         raise ValueError(f"paddle's {name} does not do {op.name}: take {NAMES[op.name]}")
+    if not op.weighted:
+        call = paddle_layers.own(function, op) if name is not None else function
+        return layers.passes(_documented(call, op.name), op, library())
     call = _own(function, op) if name is not None else function
-    return passes(_documented(call), op, library())
+    return passes(_documented(call, "convolution"), op, library())
 
 
 def library() -> Arrays:
@@ -91,14 +94,14 @@ def _own(function: Function, op: Op) -> Function:
     return linear if op.linear else padded if op.padded else function
 
 
-def _documented(function: Function) -> Function:
+def _documented(function: Function, does: str) -> Function:
     """It, for documented dtypes; in Python's way it says what paddle has no code for."""
 
     @wraps(function)
     def called(x: Any, *tensors: Any, **arguments: Any) -> Any:
         dtype = str(x.dtype).removeprefix("paddle.")
         if dtype not in DTYPES:
-            raise NotImplementedError(f"paddle documents no convolution of {dtype}")
+            raise NotImplementedError(f"paddle documents no {does} of {dtype}")
         try:
             return function(x, *tensors, **arguments)
         except RuntimeError as error:

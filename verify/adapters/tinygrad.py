@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.adapters import Function, sides
+from verify.adapters import Function, layers, sides, tinygrad_layers
 from verify.adapters.calls import Arrays, passes
 from verify.data import numpy_dtype
 from verify.ops import OPS, Op
@@ -36,11 +36,14 @@ def adapt(function: Any, op: Op) -> tuple[Function, Function | None]:
     from tinygrad import Device, Tensor
 
     Device[Device.DEFAULT]  # without one, as without a C compiler, all calls would fail
+    if not op.weighted:
+        call = tinygrad_layers.own(function, op) or function
+        return layers.passes(_exact(call, op.name), op, library())
     name = next((n for n in set(NAMES.values()) if function is getattr(Tensor, n)), None)
     if name is not None and name != NAMES[op.name]:
         raise ValueError(f"tinygrad's {name} does not do {op.name}: take Tensor.{NAMES[op.name]}")
     call = _own(function, op) if name is not None else function
-    return passes(_exact(call), op, library())
+    return passes(_exact(call, "convolution"), op, library())
 
 
 def library() -> Arrays:
@@ -75,7 +78,7 @@ def _own(function: Function, op: Op) -> Function:
     return linear if op.linear else padded if op.padded else function
 
 
-def _exact(function: Function) -> Function:
+def _exact(function: Function, does: str) -> Function:
     """It, for dtypes that the result has too."""
 
     @wraps(function)
@@ -83,7 +86,7 @@ def _exact(function: Function) -> Function:
         from tinygrad import dtypes
 
         if x.dtype not in [getattr(dtypes, name) for name in DTYPES]:
-            raise NotImplementedError(f"the tinygrad adapter does no convolution of {x.dtype}")
+            raise NotImplementedError(f"the tinygrad adapter does no {does} of {x.dtype}")
         return function(x, *tensors, **arguments)
 
     return called

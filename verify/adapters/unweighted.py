@@ -43,6 +43,22 @@ class Windows:
         """
         return tuple(self._count(axis, n) for axis, n in enumerate(sizes))
 
+    def rounded_up(self, sizes: Any) -> tuple[int, ...]:
+        """The number of windows, rounded up, with those that start in the padding behind.
+
+        >>> Windows((2,), (2,), (1,), (1,), ceil_mode=True).rounded_up((1,))
+        (2,)
+        """
+        axes = zip(sizes, self.padding, self.stride, strict=True)
+        return tuple(
+            -(-(n + 2 * p - self._extent(axis)) // s) + 1 for axis, (n, p, s) in enumerate(axes)
+        )
+
+    def within(self, sizes: Any, library: str) -> None:
+        """NotImplementedError where a library that rounds up, and no more, has another shape."""
+        if self.ceil_mode and self.outputs(sizes) != self.rounded_up(sizes):
+            raise NotImplementedError(f"{library}'s ceil_mode has windows that start in padding")
+
     def reach(self, sizes: Any) -> tuple[tuple[int, int], ...]:
         """The padding up to the last cell of the last window, which ceil_mode may put behind it.
 
