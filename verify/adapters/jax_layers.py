@@ -29,7 +29,11 @@ def own(function: Any, op: Op) -> Function | None:
         return None
     if not found[name][1] or op.name.startswith("adaptive"):
         raise ValueError(f"jax's {name} does not do {op.name}")
-    makers = {"pad": _pad, "standardize": _batch_norm, "conv_general_dilated_patches": _unfold}
+    makers: dict[str, Function] = {
+        "pad": _pad,
+        "standardize": _batch_norm,
+        "conv_general_dilated_patches": _unfold,
+    }
     run = makers.get(name) or (_max_pool if op.family == "max_pool" else _avg_pool)
 
     def call(x: Any, *given: Any) -> Any:

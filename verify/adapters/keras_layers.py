@@ -36,7 +36,12 @@ def own(function: Any, op: Op) -> Function | None:
         return None
     if not op.name.startswith(NAMES[name]):
         raise ValueError(f"keras.ops.{name} does not do {op.name}")
-    runs = {"pad": _pad, "batch_normalization": _batch_norm, "unfold": _moved, "fold": _moved}
+    runs: dict[str, Function] = {
+        "pad": _pad,
+        "batch_normalization": _batch_norm,
+        "unfold": _moved,
+        "fold": _moved,
+    }
     run = runs.get(name) or (_adapted if name.startswith("adaptive") else _pooled)
 
     def call(*given: Any) -> Any:

@@ -29,7 +29,7 @@ def operator(name: str, op: Op, ask: Ask) -> Function:
     """An operator of OpenVINO as a layer."""
     if not op.name.startswith(NAMES[name]):
         raise ValueError(f"openvino:{name} does not do {op.name}")
-    runs = {"pad": _pad, "col2im": _fold, "batch_norm_inference": _batch_norm,
+    runs: dict[str, Function] = {"pad": _pad, "col2im": _fold, "batch_norm_inference": _batch_norm,
             "max_pool": _max_pool, "avg_pool": _avg_pool}  # fmt: skip
     run = runs.get(name)
 

@@ -12,7 +12,12 @@ MODES = ("constant", "reflect", "replicate", "circular")
 
 def own(function: Function, op: Op) -> Function:
     """A function of paddle's own, which is the op's, as a layer."""
-    runs = {"unfold": _unfold, "fold": _fold, "pad": _pad, "batch_norm": _batch_norm}
+    runs: dict[str, Function] = {
+        "unfold": _unfold,
+        "fold": _fold,
+        "pad": _pad,
+        "batch_norm": _batch_norm,
+    }
     run = runs.get(op.name)
     if run is None:
         run = _adapted if op.name.startswith("adaptive") else _pooled

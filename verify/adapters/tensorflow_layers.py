@@ -42,14 +42,14 @@ def own(function: Any, op: Op) -> Function | None:
     """One of tensorflow's own functions as a layer without weights; None for another."""
     import tensorflow as tf
 
-    others = {
+    others: dict[str, tuple[Any, bool, Function]] = {
         "image.extract_patches": (tf.image.extract_patches, op.name == "unfold", _unfold),
         "pad": (tf.pad, op.name == "pad", _pad),
         "nn.batch_normalization": (tf.nn.batch_normalization, op.family == "norm", _batch_norm),
     }
-    for name, (known, fits, run) in others.items():
+    for name, (known, does, made) in others.items():
         if function is known:
-            return _layer(op, function, name, fits, run, NOT_ALL)
+            return _layer(op, function, name, does, made, NOT_ALL)
     name = next((n for n in POOLS if function is getattr(tf.nn, n)), "")
     if not name:
         return None

@@ -25,10 +25,12 @@ def own(function: Any, op: Op) -> Function | None:
         return None
     if not op.name.startswith(NAMES[name]):
         raise ValueError(f"tinygrad's {name} does not do {op.name}")
-    runs = {"max_pool2d": _max_pool, "avg_pool2d": _avg_pool, "pad": _pad}
+    runs: dict[str, Function] = {"max_pool2d": _max_pool, "avg_pool2d": _avg_pool, "pad": _pad}
+
+    run: Function = runs.get(name, _batch_norm)
 
     def call(*given: Any) -> Any:
-        return runs.get(name, _batch_norm)(function, *given)
+        return run(function, *given)
 
     return layer(op, call, ("divisor_override", "momentum"))
 
