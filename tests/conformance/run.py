@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -125,7 +126,9 @@ def _finding(finding: dict) -> dict:
     kept = {key: finding[key] for key in KEPT}
     lines = kept["text"].splitlines()
     ends = [n for n, line in enumerate(lines) if line.startswith(("  reproduce", "  or paste"))]
-    kept["text"] = "\n".join(lines[: ends[0]] if ends else lines)
+    text = "\n".join(lines[: ends[0]] if ends else lines)
+    # What a process said last may be a log, with the time of day.
+    kept["text"] = re.sub(r"(killed by signal \w+): .*", r"\1", text)
     return kept
 
 

@@ -23,7 +23,7 @@ WIDTH = 100
 INTRODUCTION = """\
 # What the judge says of other libraries
 
-`toeplitz verify` was run over the convolutions of {libraries}, and over more layers of torch: forward and, where the adapter has them, gradients. Here is what came out, then each disagreement with a few lines that show it without our package, then every run.
+`toeplitz verify` was run over the convolutions of {libraries}, and over what they have of pools, batch norms, patches and padding: forward and, where the adapter has them, gradients. Here is what came out, then each disagreement with a few lines that show it without our package, then every run.
 
 This page is written by `tests/conformance/write.py` from the records that `tests/conformance/run.py` leaves, and from `tests/conformance/explanations.toml`, which says what each disagreement is. `tests/conformance/snippets.py` runs the snippets again.
 

@@ -48,7 +48,8 @@ class Library:
 
     module: where its adapter is, as `adapt`. extra: ours that installs it; scipy is always there.
     by_name: whether the adapter gets the target's name, because the library has no such function.
-    unweighted: whether it does ops without weights too: pools, batch norms, unfold, fold, pad.
+    unweighted: whether it does ops without weights too, as far as the library has them: pools,
+    batch norms, unfold, fold, pad.
     """
 
     module: str

@@ -101,7 +101,8 @@ def _batch_norm(
     offset = np.zeros(x.shape[1], x.dtype) if bias is None else bias
 
     def made(opset: Any, node: Any) -> Any:
-        kept = (opset.constant(each) for each in (scale, offset, mean, var))
+        given = (np.ascontiguousarray(each) for each in (scale, offset, mean, var))
+        kept = (opset.constant(each) for each in given)
         return opset.batch_norm_inference(node, *kept, eps)
 
     return ask(x, made)[0]
