@@ -4,12 +4,12 @@ CI installs none of these libraries: the tests run where they are installed.
 """
 
 import importlib
-import re
 from itertools import islice
 from random import Random
 
 import numpy as np
 import pytest
+from answers import CASE, WRONG, name_of, refused, unsupported
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +23,6 @@ from verify.suspect import missing
 from verify.targets import load
 
 FEW = 10
-CASE = Case(OPS["conv2d"], Conv((4, 5, 6), (6, 2, 2, 3), groups=2), batch=2, bias=True)
 TRANSPOSED = Case(
     OPS["conv_transpose2d"], ConvTranspose((4, 3, 4), (4, 3, 2, 2), 2, 1, 1), batch=2, bias=True
 )
@@ -183,9 +182,9 @@ UNSUPPORTED = [
 @pytest.mark.interop
 @pytest.mark.parametrize("target, case, sentence", UNSUPPORTED)
 def test_what_a_library_does_not_do_is_unsupported(need, target, case, sentence):
-    need(target.partition(":")[0].partition(".")[0])
+    need(name_of(target))
     outcome = load(target, op=case.op).forward(case)
-    assert (outcome.kind, outcome.message) == ("unsupported", sentence)
+    unsupported(outcome, sentence)
 
 
 @pytest.mark.interop
@@ -218,20 +217,13 @@ def test_what_a_library_does_not_do_is_unsupported(need, target, case, sentence)
     ],
 )  # fmt: skip
 def test_a_function_of_another_op_is_refused(need, target, op, sentence):
-    need(target.partition(":")[0].partition(".")[0])
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        load(target, op=op)
+    need(name_of(target))
+    refused(lambda: load(target, op=op), sentence)
 
 
-WRONG = {
-    "channels of x": {"x": np.ones((2, 3, 5, 6))},
-    "channels of w": {"w": np.ones((6, 4, 2, 3))},
-    "no groups": {"groups": 0},
-    "length of b": {"b": np.ones(5)},
-    "three paddings": {"padding": (1, 1, 1)},
-    "axes of x": {"x": np.ones((2, 4, 5))},
-    "kernel": {"w": np.ones((6, 2, 9, 9))},
-}
+# The others may hang, or end the process, in one of these libraries.
+ASKED = ("channels of x", "channels of w", "no groups", "length of b", "three paddings",
+         "axes of x", "kernel")  # fmt: skip
 
 
 DEADLY = {
@@ -241,7 +233,7 @@ DEADLY = {
 
 
 @pytest.mark.interop
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("wrong", ASKED)
 @pytest.mark.parametrize(
     "target",
     ["scipy.ndimage:correlate", "cv2:filter2D", "mlx.core:conv2d", "openvino:Conv",
