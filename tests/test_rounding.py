@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 import verify
 from toeplitz import Conv
 from verify.case import Case
+from verify.data import UNITS, unit
 from verify.judgement import judge_forward
 from verify.ops import OPS, named
 from verify.oracle import fft_grad_w, fft_grad_x
 from verify.rounding import (
-    UNITS,
     Scale,
     arithmetic,
     bound,
@@ -25,7 +25,6 @@ from verify.rounding import (
     scale_forward,
     scales_backward,
     transform_error,
-    unit,
 )
 from verify.strategies import Space, cases
 from verify.suspect import Callables

@@ -32,7 +32,7 @@ def unit(dtype: str) -> float:
     return UNITS.get(dtype, 2.0**-53)
 
 
-def gamma(n: int, u: float) -> float:
+def gamma(n: float, u: float) -> float:
     """n u / (1 - n u): the relative error of n roundings in a row."""
     if n * u >= 1:
         return float("inf")

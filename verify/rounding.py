@@ -8,18 +8,17 @@ bounded by norms only (ibid., chapters 23 and 24).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import log2, prod, sqrt
+from math import inf, isfinite, log2, prod, sqrt
 from typing import Any
 
 import numpy as np
 
 from verify import winograd
 from verify.case import Case
+from verify.data import gamma, unit
 from verify.winograd import CELLS
 
 ALGORITHMS = ("auto", "direct", "fft", "winograd", "tf32")
-UNITS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "complex64": 2.0**-24}
-DOUBLE = 2.0**-53
 HALF_DTYPES = ("float16", "bfloat16")
 TF32 = 2.0**-11
 BLUESTEIN = 50  # numpy and scipy take Bluestein's algorithm from this length on, for large primes
@@ -41,14 +40,7 @@ class Scale:
     taps: int = 1
     lengths: tuple[int, ...] = ()
     growth: float = 1.0
-    tiled: float = float("inf")
-
-
-def unit(dtype: str) -> float:
-    """The unit roundoff of a dtype; 0 for integers, which do not round."""
-    if "int" in dtype:
-        return 0.0
-    return UNITS.get(dtype, DOUBLE)
+    tiled: float = inf
 
 
 def inner_unit(dtype: str) -> float:
@@ -56,19 +48,12 @@ def inner_unit(dtype: str) -> float:
     return unit("float32" if dtype in HALF_DTYPES else dtype)
 
 
-def gamma(n: float, u: float) -> float:
-    """n u / (1 - n u): the relative error of n roundings in a row."""
-    if n * u >= 1:
-        return float("inf")
-    return n * u / (1 - n * u)
-
-
 def scale_forward(case: Case) -> Scale:
     """The scale of y = T(w) x + b."""
     arrays, layer = case.arrays, case.layer
     terms = prod(layer.weight_shape[1:])
     if case.op.transposed:
-        terms = prod(layer.weight_shape) // max(1, layer.weight_shape[1])
+        terms = layer.weight_shape[0] * prod(layer.weight_shape[2:])
     b = None if arrays.b is None else abs(arrays.b)
     magnitude = layer.apply(abs(arrays.x), abs(arrays.w), b)
     often, kernel = copies(case), layer.weight_shape[2:]
@@ -109,7 +94,7 @@ def _tiled(case: Case) -> float:
     """
     arrays, layer = case.arrays, case.layer
     if case.op.transposed or not arrays.x.size or max(layer.weight_shape[2:], default=1) >= CELLS:
-        return float("inf")  # tiles overlap, or the kernel is cut into blocks
+        return inf  # tiles overlap, or the kernel is cut into blocks
     cells = layer.weight_shape[1] * CELLS**case.op.ndim * prod(getattr(layer, "stride", ()))
     filters = np.linalg.norm(arrays.w.reshape(len(arrays.w), -1), axis=1)
     return float(sqrt(cells) * abs(arrays.x).max() * filters.max())
@@ -118,7 +103,7 @@ def _tiled(case: Case) -> float:
 def copies(case: Case) -> int:
     """How often a padded input has one of its numbers at most: once where padding is zeros."""
     layer: Any = case.layer
-    if case.op.linear or getattr(layer, "padding_mode", "zeros") == "zeros":
+    if getattr(layer, "padding_mode", "zeros") == "zeros":
         return 1
     return prod(1 + max(0, before) + max(0, after) for before, after in layer.padding)
 
@@ -250,7 +235,7 @@ def arithmetic(error: Any, scale: Scale, dtype: str, algorithm: str, exact: bool
     algorithm less than a half, for a structural mistake is off by a whole unit.
     """
     worst = float(np.max(error, initial=0.0))
-    if not worst <= np.finfo(np.float64).max:  # NaN or infinite
+    if not isfinite(worst):
         return None
     if worst == 0:
         return "direct"
