@@ -60,7 +60,7 @@ def compare(
     assert scale is not None  # what has weights is compared with both
     assert judge is not None
     with np.errstate(invalid="ignore", over="ignore"):
-        error = np.abs(wide.astype(np.result_type(expected.dtype, wide.dtype)) - expected)
+        error = np.abs(wide - expected)
     if case.data in HALVES and case.dtype in HALF_DTYPES:
         most = _rounded_once(case, expected, scale(), judge(case.but(dtype=WIDER[case.dtype])))
         if bool((error <= most).all()):
@@ -90,11 +90,12 @@ def _bounded(
 ) -> tuple[Violation | None, str | None]:
     """The values of a layer without weights, whose arrays know how far off they may be."""
     with np.errstate(invalid="ignore", over="ignore"):
-        differ = ~(np.abs(got - expected) <= case.arrays.bound(what))
+        most = np.broadcast_to(case.arrays.bound(what), expected.shape)
+        # Where it is infinite nothing can be said, not of NaN either.
+        differ = ~((np.abs(got - expected) <= most) | (most == np.inf))
     if bool(differ.any()):
         broken = differs(code, case, what, got, expected, differ)
         if case.data == "rounding":
-            most = np.broadcast_to(case.arrays.bound(what), differ.shape)
             broken = replace(broken, note=_told_off(broken, most))
         return broken, None
     return None, "direct"
@@ -138,7 +139,7 @@ def _clearer(case: Case, judge: Callable[[Case], Judgement]) -> str | None:
     for other in _less_rounding(case):
         judged = judge(other)
         if judged.outcome.ok:
-            return None if judged.violation else judged.arithmetic
+            return judged.arithmetic  # None of what is wrong there too
     return "fft"
 
 

@@ -17,6 +17,7 @@ be said. In inference da = dv = 0. Then, also for y = x (w s) + (b - a w s),
 The gradients are sums of products with n = (x - a) s, off by dn, the bound of y at w = 1, b = 0.
 """
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def bounds(arrays: Any, eps: float | None = None) -> dict[str, Any]:
     once = gamma(STEPS, unit(case.dtype)) if case.dtype in HALVES else 0.0
     axes = (0, *range(2, arrays.x.ndim))
     weight = _spread(arrays.weight, arrays.x, 1.0)
-    bias = abs(_spread(arrays.bias, arrays.x, 0.0))
+    bias = abs(_spread(arrays.bias, arrays.x))
     # Of data whose mean dwarfs the deviations, mean x² - a² is too imprecise to be right.
     batch = _Statistics(arrays.x, axes, eps, u, centred=case.data == "long sums")
     kept = _Given(arrays, eps, u)
@@ -51,17 +52,18 @@ def bounds(arrays: Any, eps: float | None = None) -> dict[str, Any]:
     made |= _running(arrays, batch, kept, u)
     made |= _gradients(arrays, batch, weight, u)
     # Where nothing can be said (infinity, or nothing times infinity) any value is right.
-    return {
-        name: np.nan_to_num(2 * off + once * (size + off) if once else 2 * off, nan=np.inf)
+    found = {
+        name: 2 * off + once * (size + off) if once else 2 * off
         for name, (off, size) in made.items()
     }
+    return {name: np.where(np.isnan(off), np.inf, off) for name, off in found.items()}
 
 
 class _Statistics:
     """The statistics of x, and how far computed ones may be off."""
 
     def __init__(self, x: Any, axes: tuple[int, ...], eps: float, u: float, centred: bool) -> None:
-        count = max(1, x.size // max(1, x.shape[1]))
+        count = _count(x.shape)
         self.count = count
         self.mean = _mean(x, axes)
         squares = _mean(x**2, axes)
@@ -73,9 +75,10 @@ class _Statistics:
         if centred:
             self.var_off = 2 * gamma(3 * count + 8, u) * np.sqrt(var * squares)
             self.var_off = self.var_off + 2 * self.mean_off**2
-        rest = self.var_off / (var + eps)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            grown = np.where(rest < 1, (1 - np.minimum(rest, 1)) ** -0.5 - 1, np.inf)
+        rest = np.minimum(self.var_off / (var + eps), 1)
+        with np.errstate(divide="ignore"):
+            # (1 - r)^(-1/2) - 1, which for small r the difference would lose; infinite from 1 on.
+            grown = np.expm1(-np.log1p(-rest) / 2)
         self.scale_off = self.scale * (grown + gamma(4, u))
 
 
@@ -83,8 +86,8 @@ class _Given:
     """The running statistics, which are exact."""
 
     def __init__(self, arrays: Any, eps: float, u: float) -> None:
-        self.mean = _spread(arrays.running_mean, arrays.x, 0.0)
-        self.var = _spread(arrays.running_var, arrays.x, 1.0)
+        self.mean = _spread(arrays.running_mean, arrays.x)
+        self.var = _spread(arrays.running_var, arrays.x)
         self.scale = 1 / np.sqrt(self.var + eps)
         self.mean_off = np.zeros_like(self.mean)
         self.scale_off = self.scale * gamma(4, u)
@@ -94,9 +97,7 @@ def _affine(x: Any, weight: Any, bias: Any, seen: Any, u: float) -> Any:
     """The bound of y."""
     largest = seen.scale + seen.scale_off
     with np.errstate(invalid="ignore"):  # nothing times infinity
-        spread = seen.mean_off * largest + np.where(
-            x == seen.mean, 0.0, abs(x - seen.mean) * seen.scale_off
-        )
+        spread = seen.mean_off * largest + abs(x - seen.mean) * seen.scale_off
         size = abs(weight) * (abs(x) + abs(seen.mean)) * largest + bias
         return abs(weight) * spread + gamma(8, u) * size
 
@@ -106,7 +107,7 @@ def _running(arrays: Any, batch: Any, kept: Any, u: float) -> dict[str, Any]:
     layer = arrays.case.layer
     if not layer.training:
         return {"new_mean": (0.0, 0.0), "new_var": (0.0, 0.0)}
-    mixing, factor = layer.momentum, batch.count / max(1, batch.count - 1)
+    mixing, factor = layer.momentum, batch.count / (batch.count - 1)
     made = {}
     for name, old, new, off in (
         ("new_mean", kept.mean, batch.mean, batch.mean_off),
@@ -129,8 +130,7 @@ def _gradients(arrays: Any, batch: Any, weight: Any, u: float) -> dict[str, Any]
 def _sent_back(arrays: Any, batch: Any, weight: Any, u: float) -> dict[str, Any]:
     g, axes, count = abs(arrays.g), batch.axes, batch.count
     normal = abs(arrays.x - batch.mean) * batch.scale
-    one, none = np.ones_like(batch.mean), np.zeros_like(batch.mean)
-    normal_off = _affine(arrays.x, one, none, batch, u)
+    normal_off = _affine(arrays.x, 1.0, 0.0, batch, u)
     sums = gamma(count + 4, u)
     along = _mean(g * normal, axes)
     along_off = _mean(g * normal_off, axes) + sums * _mean(g * (normal + normal_off), axes)
@@ -152,14 +152,18 @@ def _sent_back(arrays: Any, batch: Any, weight: Any, u: float) -> dict[str, Any]
     }
 
 
+def _count(shape: tuple[int, ...]) -> int:
+    """How many values a channel has, and 1 where it has none."""
+    return max(1, shape[0] * prod(shape[2:]))
+
+
 def _mean(values: Any, axes: tuple[int, ...]) -> Any:
     """The mean of each channel; 0 where it has no values, of which numpy would warn."""
-    count = max(1, values.size // max(1, values.shape[1]))
     with np.errstate(invalid="ignore"):  # both infinities
-        return values.sum(axes, keepdims=True) / count
+        return values.sum(axes, keepdims=True) / _count(values.shape)
 
 
-def _spread(values: Any, x: Any, default: float) -> Any:
+def _spread(values: Any, x: Any, default: float = 0.0) -> Any:
     """One value for each channel, to be multiplied with x; one for all where there is none."""
     shape = (1, x.shape[1], *[1] * (x.ndim - 2))
     return np.full(shape, default) if values is None else values.reshape(shape)
