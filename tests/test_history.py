@@ -85,32 +85,33 @@ WITHOUT = {"without": frozenset({"groups", "b"})}
 
 
 @pytest.mark.parametrize(
-    ("f", "case", "told"),
+    ("made", "case", "told"),
     [
         (
-            with_a_cache(lambda x, w, where: (x.shape, w.shape, len(where))),
+            lambda: with_a_cache(lambda x, w, where: (x.shape, w.shape, len(where))),
             CASE,
             "right where it comes first, wrong after a call with "
             "dilation=1, padding=0 along all axes",
         ),
         (
-            keeps_the_weights(),
+            keeps_the_weights,
             CASE,
             "right where it comes first, wrong after a call with other data of the same shapes",
         ),
         (
-            keeps_the_frame(),
+            keeps_the_frame,
             CASE,
             "right at first, wrong after a call with an input as large as the padded one",
         ),
         (
-            keeps_the_mode(),
+            keeps_the_mode,
             PADDED,
             "right where it comes first, wrong after a call with padding_mode='zeros'",
         ),
     ],
 )
-def test_state_is_told_with_the_call_that_left_it(f, case, told):
+def test_state_is_told_with_the_call_that_left_it(made, case, told):
+    f = made()
     broken = law(f, case, **WITHOUT)
     assert (broken.code, broken.case, broken.note) == ("CV153", case, told)
     assert again(Callables(f), case, "CV153").code == "CV153"

@@ -10,7 +10,7 @@ import pytest
 from corpus import RIGHT
 
 import verify
-from toeplitz import Conv, ConvTranspose, Linear
+from toeplitz import Conv, ConvTranspose, Linear, MaxPool
 from verify import laws
 from verify.case import Case
 from verify.data import DTYPES, exact_limit
@@ -20,7 +20,7 @@ from verify.ops import OPS
 from verify.spreading import from_padding
 from verify.strategies import Space
 from verify.suspect import Callables
-from verify.wrong_calls import KINDS, claimed, some, wrong_call_refused
+from verify.wrong_calls import KINDS, LARGEST, claimed, some, wrong_call_refused
 
 RIGHT = {entry.name: entry for entry in RIGHT}
 conv2d = RIGHT["im2col"].forward
@@ -73,6 +73,94 @@ def test_what_is_cut_off_is_not_linear():
     weights = Callables(call(unchanged, w=lambda given: cut(given["w"], 127)))
     assert linear_in_x(weights, CASE) is None
     assert linear_in_w(weights, CASE).code == "CV121"
+
+
+def large(array):
+    return abs(array).max() > 1e6
+
+
+def off_by(share):
+    """conv2d that is off by a share of its scale where the numbers are large."""
+
+    def f(x, w, b=None, **arguments):
+        y = conv2d(x, w, b, **arguments)
+        return y + share * 2.0**40 * (large(x) or large(w))
+
+    return Callables(f)
+
+
+@pytest.mark.parametrize(("law", "name"), [(linear_in_x, "x"), (linear_in_w, "w")])
+def test_what_is_not_linear_is_told_beside_the_right_value(law, name):
+    for share in (0.5, 1.25):
+        broken = law(off_by(share), CASE)
+        assert broken.should == conv2d(CASE.arrays.x, CASE.arrays.w, **CASE.arguments).flat[0]
+        assert broken.got - broken.should == share
+        assert (broken.what, broken.where, broken.wrong) == ("y", (0, 0, 0, 0), broken.of)
+        assert broken.case == CASE.but(bias=False)
+    assert law(off_by(0.49), CASE) is None
+    odd = law(off_by(1), CASE.but(seed=1))
+    assert odd.note == f"f(s {name}) / s is not f({name}) with s = -1.09951e+12"
+    assert odd.got - odd.should == -1
+
+
+@pytest.mark.parametrize("law", [linear_in_x, linear_in_w, adjoint])
+@pytest.mark.parametrize("data", ["nan", "inf", "rounding", "impulses"])
+def test_the_laws_of_linearity_have_integers_of_their_own(law, data):
+    case = CASE.but(data=data, at=(0, 0))
+    assert law(Callables(conv2d, backward), case) is None
+    broken = law(Callables(call(cut), clipped), case)
+    assert broken.case == CASE.but(at=(0, 0), bias=False)
+
+
+@pytest.mark.parametrize("law", [linear_in_x, linear_in_w])
+def test_nothing_is_said_of_linearity_where_a_call_gives_no_array_or_another_shape(law):
+    for odd in range(3):
+        calls = iter(range(9))
+
+        def pair(x, w, b=None, odd=odd, calls=calls, **arguments):
+            y = cut(conv2d(x, w, b, **arguments))
+            return (y, y) if next(calls) == odd else y
+
+        assert law(Callables(pair), CASE) is None
+
+    def shorter(x, w, b=None, **arguments):
+        y = conv2d(x, w, b, **arguments)
+        return y[..., 1:] if large(x) or large(w) else y
+
+    assert law(Callables(shorter), CASE) is None
+    calls = iter(range(9))
+    noisy = call(lambda y: y + next(calls))
+    assert law(Callables(noisy), CASE) is None
+
+
+def test_the_adjoint_is_asked_of_wide_dtypes_and_of_gradients_that_fit():
+    wrong = Callables(call(unchanged, w=lambda given: given["w"][..., ::-1]), backward)
+    assert adjoint(wrong, CASE).code == "CV130"
+    assert adjoint(wrong, CASE.but(dtype="complex128")).code == "CV130"
+    for dtype in ("float32", "complex64", "int32"):
+        assert adjoint(wrong, CASE.but(dtype=dtype)) is None
+
+    def back(change):
+        return Callables(conv2d, lambda g, x, w, **k: change(clipped(g, x, w, **k)))
+
+    assert adjoint(back(lambda gradients: gradients), CASE).code == "CV130"
+    assert adjoint(back(lambda gradients: gradients[0]), CASE) is None  # no tuple
+    assert adjoint(back(lambda gradients: (gradients[0][..., 1:], *gradients[1:])), CASE) is None
+    assert adjoint(back(lambda gradients: 1 / 0), CASE) is None
+    for odd in (lambda y: (y, y), lambda y: y[..., 1:]):
+        assert adjoint(Callables(call(odd), clipped), CASE) is None
+    calls = iter(range(9))
+    noisy = back(lambda gradients: (gradients[0] + next(calls), *gradients[1:]))
+    assert adjoint(noisy, CASE) is None
+
+
+def test_a_broken_adjoint_is_told_whole():
+    broken = adjoint(Callables(call(unchanged, w=lambda given: -given["w"]), backward), CASE)
+    arrays = CASE.but(bias=False).arrays
+    product = np.vdot(CASE.layer.apply(arrays.x, arrays.w), arrays.g).item()
+    assert (broken.code, broken.case, broken.what) == ("CV130", CASE.but(bias=False), "grad_x")
+    assert (broken.where, broken.got, broken.should) == (None, -product, product)
+    assert broken.note == f"<f(x), g> = {-product:g}, <x, grad_x(g)> = {product:g}"
 
 
 def test_linearity_is_not_asked_where_there_is_no_room_for_large_numbers():
@@ -179,6 +267,11 @@ def test_an_empty_result_is_no_answer():
     assert wrong_call_refused(Callables(lambda *a, **k: np.ones(1)), CASE.but(batch=0)) is None
 
 
+def test_a_single_number_is_an_answer():
+    suspect = Callables(lambda *arrays, **arguments: np.array(3.0))
+    assert wrong_call_refused(suspect, CASE).code == "CV170"
+
+
 def test_what_a_case_does_not_show_is_not_asked():
     plain = Case(OPS["conv2d"], Conv((2, 5, 5), (1, 2, 3, 3)))
     assert {kind for kind in KINDS if KINDS[kind](plain)} == {
@@ -190,10 +283,93 @@ def test_what_a_case_does_not_show_is_not_asked():
     assert {kind for kind in KINDS if KINDS[kind](up)} == {
         "weight channels", "input channels", "weight axes", "groups",
     }  # fmt: skip
-    linear = Case(OPS["linear"], Linear(3, 2), bias=True)
-    assert {kind for kind in KINDS if KINDS[kind](linear)} == {
-        "weight channels", "input channels",
-    }  # fmt: skip
+    for bias in (True, False):
+        linear = Case(OPS["linear"], Linear(3, 2), bias=bias)
+        assert {kind for kind in KINDS if KINDS[kind](linear)} == {
+            "weight channels", "input channels",
+        }  # fmt: skip
+
+
+UP = Case(OPS["conv_transpose1d"], ConvTranspose((4, 3), (4, 1, 2), groups=2), batch=2, bias=True)
+LINE = Case(OPS["linear"], Linear(3, 4), batch=2, bias=True)
+LONG = Case(OPS["conv1d"], Conv((1, 9), (1, 1, 2), stride=3, dilation=2, padding=1))
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "told", "changed"),
+    [
+        (UP, "weight channels", "weights of shape (5, 1, 2) for x (2, 4, 3)", {"w": (5, 1, 2)}),
+        (UP, "input channels", "x of shape (2, 5, 3) for weights (4, 1, 2)", {"x": (2, 5, 3)}),
+        (UP, "weight axes", "weights of shape (4, 1, 2, 2) for x (2, 4, 3)", {"w": (4, 1, 2, 2)}),
+        (LINE, "weight channels", "weights of shape (4, 4) for x (2, 3)", {"w": (4, 4)}),
+        (LINE, "input channels", "x of shape (2, 4) for weights (4, 3)", {"x": (2, 4)}),
+        (LINE, "bias", "a bias of shape (3,) for 4 output channels", {"b": (3,)}),
+        (
+            CASE.but(bias=False),
+            "filters",
+            "weights of shape (7, 2, 3, 2) in 2 groups",
+            {"w": (7, 2, 3, 2)},
+        ),
+        # extent 2 * 7 + 1 = 15, larger than 11 + 3
+        (
+            LONG,
+            "kernel",
+            "weights of shape (1, 1, 9) for a padded input of (11,)",
+            {"w": (1, 1, 9)},
+        ),
+    ],
+)
+def test_a_wrong_call_is_derived_from_any_layer(case, kind, told, changed):
+    wrong = KINDS[kind](case)
+    assert wrong.told == told
+    assert {name: array.shape for name, array in wrong.changes.items()} == changed
+    assert all((array == 1).all() for array in wrong.changes.values())
+
+
+def test_a_bias_is_too_short_where_it_may_be_no_single_number():
+    def of(outputs, bias=True):
+        return KINDS["bias"](Case(OPS["conv1d"], Conv((1, 3), (outputs, 1, 2)), bias=bias))
+
+    assert of(2) is None  # numpy spreads a bias of length 1
+    assert of(3).changes["b"].shape == (2,)
+    assert of(3, bias=False) is None
+
+
+def test_a_kernel_that_does_not_fit_is_asked_about_up_to_a_size():
+    def of(cells):
+        return KINDS["kernel"](Case(OPS["conv1d"], Conv((1, cells), (1, 1, 2))))
+
+    assert of(LARGEST - 3).changes["w"].shape == (1, 1, LARGEST)
+    assert of(LARGEST - 2) is None
+
+
+def test_the_kinds_are_asked_in_turn():
+    kinds = [kind for kind in KINDS if KINDS[kind](CASE)]
+    for seed in range(2 * len(kinds)):
+        turned = kinds[seed % len(kinds) :] + kinds[: seed % len(kinds)]
+        assert some(CASE.but(seed=seed)) == tuple(turned[:3])
+    assert some(Case(OPS["max_pool1d"], MaxPool((1, 4), (2,)))) == ()
+
+
+def test_wrong_calls_are_asked_until_one_is_answered():
+    asked = []
+
+    def f(x, w, b=None, **arguments):
+        asked.append(w.shape)
+        if w.shape == (6, 2, 3, 2, 2):
+            return np.ones(1), np.ones(0)
+        raise ValueError("no")
+
+    broken = wrong_call_refused(Callables(f), CASE.but(layout="transposed"))
+    assert (broken.code, broken.case.wrong) == ("CV170", "weight axes")
+    assert broken.case == CASE.but(wrong="weight axes")
+    assert asked == [(6, 3, 3, 2), (6, 2, 3, 2), (6, 2, 3, 2, 2)]
+    asked.clear()
+    assert wrong_call_refused(Callables(f), CASE.but(wrong="bias")) is None
+    assert len(asked) == 1
+    assert wrong_call_refused(Callables(f), CASE.but(wrong="filters")) is None  # has a bias
+    assert wrong_call_refused(Callables(f), CASE.but(batch=0)) is None
+    assert len(asked) == 1
 
 
 def test_each_kind_is_asked_for_some_seed():
@@ -285,6 +461,54 @@ def test_a_right_implementation_keeps_and_does_not_spread(seed):
             assert law(Callables(conv2d), case.but(seed=seed)) is None
 
 
+def asked_with(law, case):
+    """The special cells of each call that a law makes, as (place, value)."""
+    met = []
+
+    def f(x, w, b=None, **arguments):
+        odd = np.flatnonzero(~np.isfinite(x))
+        met.extend((int(place), str(x.flat[place])) for place in odd)
+        return conv2d(x, w, b, **arguments)
+
+    assert law(Callables(f), case) is None
+    return met
+
+
+def test_a_nan_goes_anywhere_and_an_infinity_into_a_corner():
+    last = 2 * 4 * 5 * 4 - 1  # items, channels, rows and columns
+    assert asked_with(not_finite, CASE.but(seed=0)) == [(0, "nan"), (0, "inf")]
+    assert asked_with(not_finite, CASE.but(seed=3)) == [(3, "nan"), (last, "-inf")]
+    assert asked_with(not_finite, CASE.but(seed=last + 3)) == [(2, "nan"), (0, "inf")]
+    for data in ("nan", "inf", "-inf"):
+        assert asked_with(not_finite, CASE.but(data=data, at=(7,))) == [(7, data)]
+
+
+def test_where_nothing_reads_a_cell_it_is_not_asked_about():
+    unread = [1, 2, 4, 6, 7, 9, 11, 12, 14, 16, 17, 19]
+    for seed, value in ((0, "nan"), (1, "inf"), (2, "-inf"), (13, "inf")):
+        assert asked_with(unread_stays_out, GAPS.but(seed=seed)) == [(unread[seed % 12], value)]
+        assert asked_with(unread_stays_out, PADDED.but(seed=seed)) == []  # all are read
+    assert asked_with(not_finite, GAPS.but(seed=1)) == []  # neither place 1 nor the last is read
+
+
+def test_nan_is_asked_of_real_floating_numbers_alone():
+    for law, case in ((not_finite, CASE), (unread_stays_out, GAPS)):
+        for changes in ({"dtype": "int32"}, {"dtype": "complex64"}, {"batch": 0}):
+            assert asked_with(law, case.but(**changes)) == []
+        assert asked_with(law, case.but(dtype="float32"))
+    pool = Case(OPS["max_pool1d"], MaxPool((1, 5), (2,), stride=3))
+    assert unread_stays_out(Callables(lambda x, **k: x), pool) is None
+    zero = CASE.but(data="impulses", at=(0, 0))  # 0 inf is for some a NaN
+    assert not zero.arrays.w.all()
+    assert asked_with(not_finite, zero) == []
+
+
+def test_another_mistake_beside_a_nan_is_told_elsewhere():
+    for law, case in ((not_finite, CASE), (unread_stays_out, GAPS)):
+        assert law(Callables(call(lambda y: y[..., 1:])), case) is None
+        assert law(Callables(call(lambda y: 1 / 0)), case) is None
+
+
 def test_what_takes_a_nan_for_zero_is_seen():
     suspect = Callables(call(unchanged, x=lambda given: np.nan_to_num(given["x"], neginf=0)))
     assert not_finite(suspect, CASE).code == "CV160"
@@ -293,6 +517,7 @@ def test_what_takes_a_nan_for_zero_is_seen():
 
 
 def test_an_infinity_that_only_padding_meets_stays_out():
+    assert not_finite(Callables(masked), PADDED).code == "CV161"  # and numpy does not warn
     with np.errstate(invalid="ignore"):
         broken = not_finite(Callables(masked), PADDED)
         assert broken.code == "CV161"

@@ -84,12 +84,11 @@ def items_independent(suspect: Suspect, case: Case) -> Violation | None:
     together = suspect.forward(case)
     if case.batch < 2 or not is_array(together) or len(together.value) != case.batch:
         return None
-    one = case.but(batch=1, layout="contiguous")
+    one = case.but(layout="contiguous")
     if case.op.family == "norm" and case.layer.training:
         return None  # the statistics are those of all items
-    same = {name: getattr(case.arrays, name) for name in case.op.arrays.given[1:]}
     for item in range(case.batch):
-        alone = suspect.forward(one, x=case.arrays.x[item : item + 1], **same)
+        alone = suspect.forward(one, x=case.arrays.x[item : item + 1])
         whole = together.value[item : item + 1]
         if is_array(alone) and alone.value.shape == whole.shape:
             differ = np.abs(wide(whole) - wide(alone.value)) >= 0.5

@@ -83,6 +83,4 @@ def _kept(suspect: Suspect, case: Case, **changes: Any) -> Any:
 def _sent_back(suspect: Suspect, case: Case, g: Any) -> Any:
     """A copy of the gradient to x; None if there is none."""
     outcome = suspect.backward(case, g=g)
-    if not outcome.ok or not isinstance(outcome.value, tuple):
-        return None
-    return wide(outcome.value[0])
+    return wide(outcome.value[0]) if isinstance(outcome.value, tuple) else None

@@ -52,7 +52,7 @@ def claimed(space: Space, kind: str) -> bool:
     if space.predicate is not None:
         return False
     needs = {"groups": "groups", "filters": "groups", "kernel": "kernel"}
-    return needs.get(kind, "") not in space.allowed
+    return needs.get(kind) not in space.allowed
 
 
 def some(case: Case) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ def some(case: Case) -> tuple[str, ...]:
     if not case.op.weighted:
         return ()
     having = tuple(kind for kind, made in KINDS.items() if made(case) is not None)
-    first = case.seed % max(1, len(having))
+    first = case.seed % len(having)
     return (having[first:] + having[:first])[:ASKED]
 
 
