@@ -419,7 +419,9 @@ def test_each_result_of_a_mistaken_norm_may_be_off_in_proportion(which, training
 
 
 def near(layer, f=None, dtypes=None):
-    return Near(Callables(f or (lambda x, w, **k: None)), layer, "auto", 0, dtypes)
+    run = Near(Callables(f or (lambda x, w, **k: None)), layer, "auto", 3, dtypes)
+    assert (run.seed, run.algorithm, run.given) == (3, "auto", layer)
+    return run
 
 
 def test_the_given_geometry_is_asked_in_eight_ways(monkeypatch):
