@@ -411,8 +411,28 @@ def test_each_result_of_a_mistaken_norm_may_be_off_in_proportion(which, training
         for share, told in ((0.99, True), (1.01, False)):
             off = value + share * (room * grown + 64 * 2.0**-53 * largest)
             assert explains(name, Seen(norm, off, False), which) is told
+            if value.any():
+                assert (name in diagnose_seen([Seen(norm, off, False)], which).names) is told
         tried += 1
     assert tried
+
+
+def test_a_gradient_has_conditions_and_patterns_of_its_own():
+    op, found = OPS["batch_norm"], []
+    name = next(iter(mistakes(op, 0)))
+    for seed in range(4):
+        norm = Case(op, Norm((2, 6), True, 0.1, 0.5), 2, seed % 2 == 0, "float32", seed=seed)
+        value, known = mistakes(op, 0)[name](Mistaken(norm)), right(norm, 0)
+        assert not np.allclose(value, known)
+        off = value + 0.9 * norm.arrays.bound("grad_x", 0.0)
+        found.append(Seen(norm, known if norm.bias else off, norm.bias))
+    told = diagnose_seen(found, 0, conditional=True).names
+    assert f"{name}{ONLY}no bias" in told
+    one = case(Conv((1, 4), (2, 1, 2)))
+    odd = one.arrays.gradients[1].copy()
+    odd[0] += 1
+    told = diagnose_seen([Seen(one, odd, False)], 1)
+    assert (told.names, told.pattern) == ((), "wrong always; only the first filter wrong")
 
 
 # Near a geometry
