@@ -451,9 +451,13 @@ def test_work_done_in_blocks_gives_the_same(conv, seed, size):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("toeplitz.conv.UNFOLDED", size)  # entries held at a time, in each room
         patch.setattr("toeplitz.operators.BLOCK", size)
-        patch.setattr("toeplitz.sparse.BLOCK", size)
-        patch.setattr("toeplitz.sparse.STRIP", size)
-        patch.setattr("toeplitz.sparse.THREADED", 40)
+        patch.setattr("toeplitz.matrices.KEPT", 0)  # nor what was kept
+        patch.setattr("toeplitz.pieces.BLOCK", size)
+        patch.setattr("toeplitz.pieces.SHORT", size)
+        patch.setattr("toeplitz.pieces.FEW", 2)
+        patch.setattr("toeplitz.writing.STRIP", size)
+        patch.setattr("toeplitz.writing.TASK", size)
+        patch.setattr("toeplitz.writing.THREADED", 40)
         in_blocks = everything()
     for ours, theirs in zip(in_blocks, whole, strict=True):
         same(ours, theirs)

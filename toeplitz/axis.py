@@ -4,6 +4,7 @@ This is the only place where the index arithmetic of a convolution is written do
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import gcd
 from typing import TypeAlias
 
@@ -53,6 +54,16 @@ class Axis:
         """Output size: floor((padded - extent) / stride) + 1."""
         return (self.padded - self.extent) // self.stride + 1
 
+    @property
+    def period(self) -> int:
+        """After so many windows inside the input the same taps read again, further on."""
+        return self.input_dilation // gcd(self.input_dilation, self.stride)
+
+    @property
+    def input_period(self) -> int:
+        """After so many inputs the same taps read them again, from further windows."""
+        return self.stride // gcd(self.input_dilation, self.stride)
+
     def source(self, first: int = 0, last: int | None = None) -> Indices:
         """The table (windows, kernel) of input positions, -1 where a tap reads a zero.
 
@@ -75,7 +86,7 @@ class Axis:
         beyond = (self.dilated - self.extent + self.before) // self.stride + 1
         first = min(max(inside, 0), self.windows)
         last = max(min(beyond, self.windows), first)
-        period = self.input_dilation // gcd(self.input_dilation, self.stride)
+        period = self.period
         times, rest = divmod(last - first, period)
         parts = [
             (self._counted(0, first), 1),
@@ -149,12 +160,14 @@ class Factor:
     merge: Indices | None = None
     # Whether every row is the first one, shifted.
     repeats: bool = field(default=False)
+    # Where rows are likely to be the row so many before, shifted; whether they are, is looked up.
+    period: int = 1
 
     @property
     def rows(self) -> int:
         return len(self.column)
 
-    @property
+    @cached_property
     def entries(self) -> int:
         return int(self.count.sum())
 
@@ -167,13 +180,25 @@ class Factor:
 
     def slice(self, start: int, stop: int) -> "Factor":
         """The factor with only the rows start to stop."""
+        part = slice(start, stop)
         return Factor(
-            self.columns, self.column[start:stop], self.value[start:stop], self.count[start:stop]
+            self.columns,
+            self.column[part],
+            self.value[part],
+            self.count[part],
+            repeats=self.repeats,
+            period=self.period,
         )
 
 
 def factor(
-    row: Indices, column: Indices, value: Indices, rows: int, columns: int, values: int
+    row: Indices,
+    column: Indices,
+    value: Indices,
+    rows: int,
+    columns: int,
+    values: int,
+    period: int = 1,
 ) -> Factor:
     """The factor that holds value[j] at (row[j], column[j])."""
     key = row * columns + column
@@ -188,7 +213,7 @@ def factor(
     shape = (rows, int(count.max(initial=0)))
     table = np.zeros((2, *shape), np.intp)
     table[:, row, slot] = column, value
-    return Factor(columns, table[0], table[1], count, merge)
+    return Factor(columns, table[0], table[1], count, merge, period=period)
 
 
 def _merged(key: Indices, value: Indices, values: int) -> tuple[Indices, Indices, Indices | None]:

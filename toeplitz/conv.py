@@ -25,14 +25,14 @@ from toeplitz.axis import (
     Indices,
     across,
     channels,
-    channels_transposed,
     diagonal,
     stacked,
 )
-from toeplitz.bilinear import Bilinear
-from toeplitz.cost import Cost, checked_weights
+from toeplitz.cost import Cost
 from toeplitz.geometry import Geometry, patch_factor
+from toeplitz.matrices import Matrices
 from toeplitz.memory import fits
+from toeplitz.pattern import Arrangement
 from toeplitz.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Triples(NamedTuple):
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Conv(Geometry, Bilinear):
+class Conv(Geometry, Matrices):
     """A convolution (cross-correlation, as in deep learning) of one geometry, any number of axes.
 
     y[o, p] = b[o] + sum over i, t of w[o, i, t] * x[group(o) * C / G + i, p * stride +
@@ -83,55 +83,9 @@ class Conv(Geometry, Bilinear):
     ((10, 32, 32), 760, 768000, 711480)
     """
 
-    def matrix(self, w: Any, format: str = "csr", layout: str = "channels_first") -> Sparse:
-        """T(w), the sparse matrix with y.ravel() = T(w) @ x.ravel().
-
-        w: weights (O, C/G, *K), of a dtype that scipy.sparse holds. format: "csr", "csc", "coo",
-        "bsr" or "dense" (a plain array). layout: how x and y are flattened, "channels_first"
-        (C, *S) or "channels_last" (*S, C); there "bsr" has one block (O/G, C/G) for each tap
-        and position, in "channels_first" its blocks are single entries.
-
-        Returns an array (O * prod(P), C * prod(S)) of w's dtype, P being the output's spatial
-        sizes. The pattern depends on the geometry alone: zeros of w are stored. Where two taps
-        meet on one input their weights are added. For a cupy array w, an array of cupyx.
-
-        Errors: ValueError for a shape, format or layout; TypeError for a dtype; TooLarge (a
-        MemoryError and ValueError) where memory would not suffice.
-
-        >>> import numpy as np, toeplitz
-        >>> conv = toeplitz.Conv((1, 5), (1, 1, 3))
-        >>> conv.matrix(np.array([[[1, 2, 3]]])).toarray()
-        array([[1, 2, 3, 0, 0],
-               [0, 1, 2, 3, 0],
-               [0, 0, 1, 2, 3]])
-        """
-        w = checked_weights(self, w, format, layout)
-        return self.written(w, format, layout)
-
-    def written(self, w: Array, format: str, layout: str) -> Sparse:
-        """matrix() of checked arguments."""
-        last = layout == "channels_last"
-        if format == "bsr" and last and self.in_channels:
-            return self._blocks(w)
-        taps = w.reshape(prod(w.shape[:2]), *self.kernel_size)
-        spatial = self.transposed_factors if format == "csc" else self.forward_factors
-        lead = (channels_transposed if format == "csc" else channels)(
-            self.in_channels, self.out_channels, self.groups
-        )
-        if last:
-            taps = namespace(w).moveaxis(taps, 0, -1)
-        if format == "bsr":
-            taps = taps[..., None, None]
-        factors = (*spatial, lead) if last else (lead, *spatial)
-        return sparse.wrap(sparse.compressed(factors, taps), format)
-
-    def _blocks(self, w: Array) -> Sparse:
-        """T(w) in BSR and channels_last: block row (position, group), one block for each tap."""
-        xp = namespace(w)
-        blocks = w.reshape(self.groups, self.out_channels // self.groups, *w.shape[1:])
-        taps = xp.moveaxis(blocks, (1, 2), (-2, -1))
-        factors = (*self.forward_factors, diagonal(self.groups))
-        return sparse.wrap(sparse.compressed(factors, xp.moveaxis(taps, 0, -3)), "bsr")
+    def arrangement(self, format: str, layout: str) -> Arrangement:
+        """The order of T(w)'s factors and of the weights."""
+        return Arrangement(self, False, format, layout)
 
     def unfolded(self, x: Any) -> Sparse:
         """U(x), the sparse matrix with y.ravel() = U(x) @ w.ravel(): im2col as a matrix.

@@ -8,10 +8,11 @@ from toeplitz import arguments, sparse
 from toeplitz.arguments import Padding, Pairs, PerAxis
 from toeplitz.arrays import Array, batched, number_dtype, storable, together
 from toeplitz.axis import Factor, channels_transposed, factor, stacked
-from toeplitz.bilinear import Bilinear
 from toeplitz.conv import Conv
-from toeplitz.cost import Cost, checked_weights
+from toeplitz.cost import Cost
+from toeplitz.matrices import Matrices
 from toeplitz.memory import fits
+from toeplitz.pattern import Arrangement
 from toeplitz.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class ConvTranspose(Bilinear):
+class ConvTranspose(Matrices):
     """A transposed convolution: y = T(w)ᵀ x + b with the matrix T(w) of the convolution `.conv`.
 
     Its output sizes are (N - 1) * stride - before - after + dilation * (K - 1) + 1 +
@@ -135,9 +136,11 @@ class ConvTranspose(Bilinear):
 
     def matrix(self, w: Any, format: str = "csr", layout: str = "channels_first") -> Sparse:
         """T(w)ᵀ, the transpose of `self.conv.matrix(w)`, in the formats and layouts of Conv."""
-        w = checked_weights(self, w, format, layout)
-        mirrored = {"csr": "csc", "csc": "csr"}.get(format, format)
-        return self.conv.written(w, mirrored, layout).T
+        return super().matrix(w, format, layout)
+
+    def arrangement(self, format: str, layout: str) -> Arrangement:
+        """The order of T(w)ᵀ's factors and of the weights."""
+        return Arrangement(self.conv, True, format, layout)
 
     def unfolded(self, x: Any) -> Sparse:
         """The sparse matrix with y.ravel() = unfolded(x) @ w.ravel(), of x's dtype.

@@ -14,8 +14,7 @@ from toeplitz.memory import fits, readable
 from toeplitz.sparse import available_format, index_dtype
 
 if TYPE_CHECKING:
-    from toeplitz.conv import Conv
-    from toeplitz.conv_transpose import ConvTranspose
+    from toeplitz.matrices import Matrices
 
 LAYOUTS = ("channels_first", "channels_last")
 
@@ -71,7 +70,7 @@ class Cost:
         )
 
 
-def checked_weights(layer: "Conv | ConvTranspose", w: Any, format: str, layout: str) -> Array:
+def checked_weights(layer: "Matrices", w: Any, format: str, layout: str) -> Array:
     """w as an array, if the layer's matrix of it can be written in this format and layout."""
     (w,) = together(w=w)
     shaped("w", w, layer.weight_shape, "the weight shape")

@@ -147,7 +147,7 @@ class Geometry:
     def forward_factors(self) -> tuple[Factor, ...]:
         """For each axis: rows are outputs, columns inputs, values taps."""
         return tuple(
-            factor(output, input, tap, axis.windows, axis.size, axis.kernel)
+            factor(output, input, tap, axis.windows, axis.size, axis.kernel, axis.period)
             for axis, (output, input, tap) in self.axis_triples()
         )
 
@@ -155,7 +155,7 @@ class Geometry:
     def transposed_factors(self) -> tuple[Factor, ...]:
         """For each axis: rows are inputs, columns outputs, values taps."""
         return tuple(
-            factor(input, output, tap, axis.size, axis.windows, axis.kernel)
+            factor(input, output, tap, axis.size, axis.windows, axis.kernel, axis.input_period)
             for axis, (output, input, tap) in self.axis_triples()
         )
 
@@ -163,7 +163,7 @@ class Geometry:
     def weight_factors(self) -> tuple[Factor, ...]:
         """For each axis: rows are outputs, columns taps, values inputs."""
         return tuple(
-            factor(output, tap, input, axis.windows, axis.kernel, axis.size)
+            factor(output, tap, input, axis.windows, axis.kernel, axis.size, axis.period)
             for axis, (output, input, tap) in self.axis_triples()
         )
 

@@ -25,6 +25,7 @@ from toeplitz.axis import Indices
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 from toeplitz.windows import AdaptiveWindows, GlobalWindows, StridedWindows, Windows
+from toeplitz.writing import outer
 
 
 class MaximumPool(Windows):
@@ -126,7 +127,7 @@ class MaximumPool(Windows):
         ):
             last = np.take_along_axis(factor.column, factor.count[:, None] - 1, axis=1)
             column = np.where(factor.filled(), factor.column, last)
-            table = sparse.outer(np.add, column * step, table)
+            table = outer(np.add, column * step, table)
             step *= size
         return table
 
