@@ -452,6 +452,7 @@ def test_work_done_in_blocks_gives_the_same(conv, seed, size):
         patch.setattr("toeplitz.conv.UNFOLDED", size)  # entries held at a time, in each room
         patch.setattr("toeplitz.operators.BLOCK", size)
         patch.setattr("toeplitz.matrices.KEPT", 0)  # nor what was kept
+        patch.setattr("toeplitz.pieces.WHOLE", size)
         patch.setattr("toeplitz.pieces.BLOCK", size)
         patch.setattr("toeplitz.pieces.SHORT", size)
         patch.setattr("toeplitz.pieces.FEW", 2)

@@ -149,19 +149,18 @@ class Pattern:
         """matrix() of checked weights."""
         values = sparse.merged(self._factors, self._arrangement.values(w))
         data = self._structure.refilled(values, self._templates)
+        arrays = Compressed(data, self.indices, self.indptr, self._structure.shape)
         if namespace(w) is not np:
-            return self._wrapped(data)
+            return sparse.wrap(arrays, self.format)
         if self._empty is None:
-            self._empty = self._wrapped(data)
+            self._empty = sparse.wrap(arrays, self.format)
             self._empty.data = data[:0].copy()
+            if self.format != "coo":  # scipy took views
+                self._empty.indices, self._empty.indptr = self.indices, self.indptr
         # A shallow copy: the constructor would look at the index arrays again.
         matrix = copy(self._empty)
         matrix.data = data
         return matrix
-
-    def _wrapped(self, data: Array) -> Sparse:
-        arrays = Compressed(data, self.indices, self.indptr, self._structure.shape)
-        return sparse.wrap(arrays, self.format)
 
 
 class Rows:

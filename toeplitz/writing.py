@@ -149,10 +149,11 @@ def _put(view: Array, number: Array, shift: Indices | None, values: Array | None
             xp.add(number, xp.asarray(shift[..., None].astype(number.dtype)), out=view)
         return
     index = number
-    if shift is not None and shift.size > 1:
-        index = number + xp.asarray(shift[..., None])
-    elif shift is not None:  # taken from further on, which spares a shifted copy of the numbers
+    if shift is not None and shift.size == 1 and shift.item() >= 0:
+        # Taken from further on, which spares a shifted copy of the numbers.
         values, index = values[shift.item() :], number.reshape(*shift.shape, -1)
+    elif shift is not None:
+        index = number + xp.asarray(shift[..., None])
     if xp is not np:
         view[...] = values[index]
     elif view.flags.c_contiguous and view.shape[: index.ndim] == index.shape:
