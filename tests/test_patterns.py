@@ -81,7 +81,9 @@ def test_rows_that_repeat_are_written_as_the_others(layer, small):
         as_a_whole = every(layer, w, x)
     for ours, theirs in zip(by_pieces, as_a_whole, strict=True):
         check_same(ours, theirs)
-    from_patterns = [layer.pattern(m.format, l) for m, l in zip(by_pieces[:-1], 4 * LAYOUTS)]
+    from_patterns = [
+        layer.pattern(m.format, l) for m, l in zip(by_pieces[:-1], 4 * LAYOUTS, strict=True)
+    ]
     for pattern, theirs in zip(from_patterns, as_a_whole[:-1], strict=True):
         check_same(pattern.matrix(w), theirs)
 

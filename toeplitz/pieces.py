@@ -19,7 +19,7 @@ from toeplitz.axis import Factor, Indices
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 Shifts: TypeAlias = tuple[Indices, Indices, Indices]  # one for each kind of number
 
-WHOLE = 1 << 13  # entries up to which a product is expanded as a whole
+WHOLE = 1 << 15  # entries up to which a product is expanded as a whole
 BLOCK = 1 << 16  # entries of a template, so that it stays in cache
 SHORT = 1 << 10  # entries below which several periods make one template
 FEW = 4  # periods from which copies pay
