@@ -28,6 +28,22 @@ def test_the_matrix_on_the_gpu_is_the_matrix(gpu, conv, format, seed):
     _same(dense, conv.matrix(w, "dense"))
 
 
+@given(conv=convs(), format=st.sampled_from(["csr", "csc", "coo"]), seed=SEEDS)
+def test_patterns_and_rows_on_the_gpu_are_those_of_the_cpu(gpu, conv, format, seed):
+    w = integers_like(conv.weight_shape, seed).astype(np.float64)
+    pattern = conv.pattern(format, like=gpu.zeros(1))
+    _same(pattern.matrix(gpu.asarray(w)).toarray(), conv.matrix(w, "dense"))
+    rows = conv.rows(0, -(-np.prod(conv.output_shape) // 2), "channels_last")
+    if rows.nnz:
+        _same(rows.matrix(gpu.asarray(w)).toarray(), rows.matrix(w).toarray())
+
+
+def test_a_pattern_and_weights_of_two_devices_are_refused(gpu):
+    conv = toeplitz.Conv((1, 3), (1, 1, 2))
+    with pytest.raises(ValueError, match=r"^w and the pattern are on different devices"):
+        conv.pattern().matrix(gpu.ones((1, 1, 2)))
+
+
 @given(conv=convs(), seed=SEEDS)
 def test_products_and_gradients_on_the_gpu_are_exact_on_integers(gpu, conv, seed):
     x = integers_like((2, *conv.input_shape), seed).astype(np.float64)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from toeplitz.max_pool import AdaptiveMaxPool, GlobalMaxPool, MaxPool
     from toeplitz.memory import TooLarge
     from toeplitz.padding import Pad
+    from toeplitz.pattern import Pattern, Rows
 
 __version__ = "0.1.0"
 
@@ -33,7 +34,9 @@ __all__ = [
     "Linear",
     "MaxPool",
     "Pad",
+    "Pattern",
     "ReLU",
+    "Rows",
     "TooLarge",
     "Triples",
     "functional",
@@ -57,6 +60,8 @@ _HOMES = {
     "MaxPool": "toeplitz.max_pool",
     "TooLarge": "toeplitz.memory",
     "Pad": "toeplitz.padding",
+    "Pattern": "toeplitz.pattern",
+    "Rows": "toeplitz.pattern",
 }
 
 

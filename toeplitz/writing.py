@@ -21,7 +21,8 @@ from toeplitz.pieces import Piece, pieces
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 
 STRIP = 1 << 16  # entries that are gathered at a time
-TASK = 1 << 19  # entries that one thread writes at a time
+TASK = 1 << 21  # entries that one thread writes at a time, at most
+PARTS = 16  # into which the work is cut at least, so that threads end together
 THREADED = 1 << 20  # entries from which threads pay
 
 
@@ -122,7 +123,7 @@ def _jobs(
     view = piece.view(target.array, factors)
     shift = piece.shift(target.numbers.kind, target.numbers.steps)
     depth = shift.ndim
-    room = max(1, TASK // len(number))
+    room = max(1, min(TASK, len(target.array) // PARTS) // len(number))
     gathered = room if target.values is None else max(1, STRIP // len(number))
     sizes = []
     for copies, shifts in zip(reversed(view.shape[:depth]), reversed(shift.shape), strict=True):
