@@ -450,7 +450,7 @@ def test_work_done_in_blocks_gives_the_same(conv, seed, size):
     whole = everything()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("toeplitz.conv.UNFOLDED", size)  # entries held at a time, in each room
-        patch.setattr("toeplitz.operators.BLOCK", size)
+        patch.setattr("toeplitz.operators.taps.BLOCK", size)
         patch.setattr("toeplitz.matrices.KEPT", 0)  # nor what was kept
         patch.setattr("toeplitz.pieces.WHOLE", size)
         patch.setattr("toeplitz.pieces.BLOCK", size)

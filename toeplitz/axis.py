@@ -72,10 +72,23 @@ class Axis:
         windows = np.arange(first, self.windows if last is None else min(last, self.windows))
         starts = windows * self.stride - self.before
         taps = np.arange(self.kernel) * self.dilation
-        position = self._inside(starts[:, None] + taps)
-        if self.input_dilation == 1:
-            return position
-        return np.where(position % self.input_dilation == 0, position // self.input_dilation, -1)
+        return self._read(starts[:, None] + taps)
+
+    def lanes(self) -> tuple[Indices, Indices, Indices]:
+        """source() in fewer numbers: through each tap, successive outputs read one stretch.
+
+        Returns (position, lane, start): output o reads, through tap t, the input position
+        position[lane[t], start[t] + o]. A stride of s has s lanes at most: lane r holds every
+        s-th position, from r on.
+        """
+        step, rest = np.divmod(np.arange(self.kernel) * self.dilation - self.before, self.stride)
+        rests, lane = np.unique(rest, return_inverse=True)
+        first = np.array([step[lane == each].min() for each in range(len(rests))])
+        start = step - first[lane]
+        cells = np.arange(self.windows + start.max())
+        position = self._read(rests[:, None] + (first[:, None] + cells) * self.stride)
+        length = [self.windows + start[lane == each].max() for each in range(len(rests))]
+        return np.where(cells < np.array(length)[:, None], position, -1), lane, start
 
     def counts(self) -> tuple[int, int]:
         """The numbers of (output, tap) and of (output, input) pairs.
@@ -110,6 +123,13 @@ class Axis:
             reads += filled
             pairs += filled - int(again.sum())
         return reads, pairs
+
+    def _read(self, position: Indices) -> Indices:
+        """The input positions that stand at positions of the dilated input, -1 for a zero."""
+        position = self._inside(position)
+        if self.input_dilation == 1:
+            return position
+        return np.where(position % self.input_dilation == 0, position // self.input_dilation, -1)
 
     def _inside(self, position: Indices) -> Indices:
         """Map positions in the padding to the dilated input, or to -1."""

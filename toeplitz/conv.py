@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from toeplitz import sparse
+from toeplitz.arguments import choice
 from toeplitz.arrays import (
     Array,
     batched,
@@ -28,7 +29,7 @@ from toeplitz.axis import (
     diagonal,
     stacked,
 )
-from toeplitz.cost import Cost
+from toeplitz.cost import LAYOUTS, Cost
 from toeplitz.geometry import Geometry, patch_factor
 from toeplitz.matrices import Matrices
 from toeplitz.memory import fits
@@ -201,10 +202,12 @@ class Conv(Geometry, Matrices):
             total += xp.moveaxis(grouped, 1, 0).reshape(self.weight_shape)
         return total
 
-    def operator(self, w: Any) -> "LinearOperator":
+    def operator(self, w: Any, layout: str = "channels_first") -> "LinearOperator":
         """T(w) as a LinearOperator: the same products, the matrix never built.
 
-        Its products go through T(w) = sum over taps of shift ⊗ W, one tap at a time.
+        Its products go through T(w) = sum over taps of shift ⊗ W. layout: how x and y are
+        flattened, as for matrix(). A batch x (N, C, *S) is multiplied fastest where it lies, as
+        operator @ x.reshape(N, -1).T.
 
         >>> import numpy as np, toeplitz
         >>> conv = toeplitz.Conv((1, 5), (1, 1, 3))
@@ -217,10 +220,28 @@ class Conv(Geometry, Matrices):
         (w,) = together(w=w)
         shaped("w", w, self.weight_shape, "the weight shape")
         storable("w", w)
+        choice("layout", layout, LAYOUTS)
         windows = prod(self.output_shape[1:]) * prod(self.kernel_size)
         need = windows * (w.dtype.itemsize + 32) + self.table_bytes
         fits(need, w, "operator(w)", self, "take a smaller input_shape")
-        return operator(self, w)
+        return operator(self, w, layout)
+
+    def unfolded_operator(self, x: Any) -> "LinearOperator":
+        """U(x) as a LinearOperator: the products of unfolded(x), which is never built.
+
+        x: (C, *S), or (N, C, *S) for all items below each other. `U @ w` is y.ravel(), and
+        `U.T @ g` the weight gradient; U.H for complex arrays.
+
+        >>> import numpy as np, toeplitz
+        >>> U = toeplitz.Conv((1, 5), (1, 1, 3)).unfolded_operator(np.arange(5.0).reshape(1, 5))
+        >>> U @ np.array([1.0, 2.0, 3.0]), U.T @ np.ones(3)
+        (array([ 8., 14., 20.]), array([3., 6., 9.]))
+        """
+        from toeplitz.operators import unfolded_operator  # scipy.sparse.linalg is slow to import
+
+        (x,) = together(x=x)
+        storable("x", x)
+        return unfolded_operator(self, batched("x", x, self.input_shape))
 
     def cost(self, dtype: Any = np.float32) -> Cost:
         """Stored entries and bytes of T(w) in each format, before anything is built."""

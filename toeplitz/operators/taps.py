@@ -1,40 +1,21 @@
-"""The structured product: T(w) = sum over taps of shift ⊗ W as a LinearOperator, never built."""
+"""The structured product tap by tap: any numbers, any array library, what is not finite too."""
 
 from collections.abc import Iterator
 from functools import reduce
-from importlib import import_module
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toeplitz import sparse
-from toeplitz.arrays import Array, namespace, sparse_namespace
+from toeplitz.arrays import Array, namespace
 from toeplitz.axis import Indices
 from toeplitz.conv import Conv
-
-if TYPE_CHECKING:
-    from scipy.sparse.linalg import LinearOperator
 
 BLOCK = 1 << 23  # inputs that are gathered at a time
 
 
-def operator(conv: Conv, w: Array) -> "LinearOperator":
-    """The LinearOperator of T(w): matvec, rmatvec, matmat, rmatmat, .T and .H."""
-    product = _Product(conv, w)
-    linalg = import_module(f"{sparse_namespace(w).__name__}.linalg")
-    return linalg.LinearOperator(  # type: ignore[no-any-return]  # imported by name
-        (prod(conv.output_shape), prod(conv.input_shape)),
-        matvec=product.forward,
-        rmatvec=product.adjoint,
-        matmat=product.forward,
-        rmatmat=product.adjoint,
-        dtype=w.dtype,
-    )
-
-
-class _Product:
-    """Both products, tap by tap: W (O/G, C/G) times the inputs that the tap reads.
+class Taps:
+    """T(w) x and T(w)ᴴ g: W (O/G, C/G) times the inputs that the tap reads, added up.
 
     Padding is never multiplied, so what is not finite stays where the matrix has it.
     """

@@ -1,0 +1,183 @@
+"""BLAS: products that add to what is there, called with addresses and outside the interpreter lock.
+
+numpy's matmul does not add and scipy.linalg.blas holds the lock, so the routines are called through
+ctypes: those of the package mkl if it is installed, else those that scipy gives to Cython.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from importlib import metadata
+from threading import Lock
+from typing import Any, TypeVar
+
+import numpy as np
+
+from toeplitz.arrays import DType
+
+T = TypeVar("T")
+
+ROUTINES = {"f": "sgemm", "d": "dgemm", "F": "cgemm", "D": "zgemm"}
+NAMES = ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads",
+         "openblas_{}_num_threads")  # fmt: skip
+
+LARGEST = 2**31 - 1  # sizes and steps are C ints
+
+_limited = Lock()
+_users = 0
+_before: list[tuple[Callable[[int], Any], int]] = []
+
+
+def threads() -> int:
+    """Threads to compute with: TOEPLITZ_NUM_THREADS, OMP_NUM_THREADS or the cores given to us."""
+    for name in ("TOEPLITZ_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdigit():
+            return max(1, int(os.environ[name]))
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def side_by_side(work: Callable[[T], Any], parts: Sequence[T]) -> None:
+    """work(part) for each part, each on a thread of its own with a single-threaded BLAS."""
+    if len(parts) < 2:
+        for part in parts:
+            _alone(work, part)
+        return
+    with single_threaded(), ThreadPoolExecutor(len(parts) - 1) as pool:
+        others = [pool.submit(_alone, work, part) for part in parts[1:]]
+        _alone(work, parts[0])
+        for other in others:
+            other.result()
+
+
+def _alone(work: Callable[[T], Any], part: T) -> None:
+    """work(part) with MKL on one thread, of which it keeps a number for each of ours."""
+    library = _mkl()
+    if library is None:
+        work(part)
+        return
+    before = library.MKL_Set_Num_Threads_Local(1)
+    try:
+        work(part)
+    finally:
+        library.MKL_Set_Num_Threads_Local(before)
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """BLAS on one thread for each caller, as long as somebody wants it so."""
+    global _users
+    with _limited:
+        if _users == 0:
+            _before[:] = [(put, get()) for get, put in _libraries()]
+            for put, _ in _before:
+                put(1)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _limited:
+            _users -= 1
+            if _users == 0:
+                for put, count in _before:
+                    put(count)
+
+
+@cache
+def _libraries() -> list[tuple[Callable[[], int], Callable[[int], Any]]]:
+    """How each OpenBLAS behind numpy and scipy tells and takes its number of threads."""
+    import scipy.linalg.cython_blas as blas
+
+    core = getattr(np, "_core", None)
+    found = []
+    for module in (blas, getattr(core, "_multiarray_umath", None)):
+        if module is None:
+            continue
+        library = ctypes.CDLL(module.__file__)  # finds what it is linked with, too
+        for name in NAMES:
+            if hasattr(library, name.format("set")):
+                found.append((getattr(library, name.format("get")),
+                              getattr(library, name.format("set"))))  # fmt: skip
+                break
+    return found
+
+
+@cache
+def _mkl() -> Any:
+    """The library of the package mkl, if it is installed: float32 is about 1.4 times as fast."""
+    try:
+        files = metadata.files("mkl") or []
+    except metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name.startswith(("libmkl_rt.", "mkl_rt.")) and ".lib" not in file.name:
+            try:
+                return ctypes.CDLL(str(file.locate()))
+            except OSError:
+                return None
+    return None
+
+
+@cache
+def routine(dtype: DType) -> Callable[..., None] | None:
+    """The gemm of a dtype, by addresses alone; None where there is no such BLAS."""
+    name = ROUTINES.get(dtype.char)
+    if name is None:
+        return None
+    address = _address(name)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address) if address else None
+
+
+def _address(name: str) -> int | None:
+    """Where a routine of BLAS stands."""
+    library = _mkl()
+    if library is not None:
+        return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    import scipy.linalg.cython_blas as blas  # scipy.linalg is slow to import
+
+    routines: dict[str, Any] = dict(blas.__pyx_capi__)
+    capsule, api = routines[name], ctypes.pythonapi
+    api.PyCapsule_GetName.restype = ctypes.c_char_p
+    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    signature = api.PyCapsule_GetName(capsule)
+    if signature.count(b"int *") != 6:
+        return None  # built with sizes of 64 bits
+    return api.PyCapsule_GetPointer(capsule, signature)  # type: ignore[no-any-return]  # of ctypes
+
+
+class Gemm:
+    """c = op(a) @ op(b), or added to c, for row-major matrices of one size given by address.
+
+    rows, inner, columns: the sizes of op(a) (rows, inner) and op(b) (inner, columns).
+    steps: from row to row of a, b and c as they are stored. turned: for a and for b, "N" as
+    stored, "T" transposed, "C" conjugate transposed.
+    """
+
+    def __init__(
+        self, dtype: DType, rows: int, inner: int, columns: int, steps: tuple[int, int, int],
+        turned: str = "NN",
+    ) -> None:  # fmt: skip
+        self._call: Any = routine(dtype)
+        ints = [ctypes.c_int(n) for n in (columns, rows, inner, *steps)]
+        one, zero = np.ones((), dtype), np.zeros((), dtype)
+        letters = [ctypes.create_string_buffer(letter.encode()) for letter in turned]
+        self._kept = (ints, one, zero, letters)  # what the addresses point at
+        n, m, k, a, b, c = (ctypes.addressof(number) for number in ints)
+        self._turned_a, self._turned_b = (ctypes.addressof(letter) for letter in letters)
+        self._sizes = (n, m, k)
+        self._steps = (a, b, c)
+        self._factors = (zero.ctypes.data, one.ctypes.data)
+
+    def __call__(self, a: int, b: int, c: int, /, add: bool) -> None:
+        # BLAS counts column by column: it sees all three transposed, so b comes first.
+        step_a, step_b, step_c = self._steps
+        self._call(
+            self._turned_b, self._turned_a, *self._sizes, self._factors[1],
+            b, step_b, a, step_a, self._factors[add], c, step_c,
+        )  # fmt: skip

@@ -1,0 +1,143 @@
+"""T(w) and U(x) as LinearOperators: the products of the matrices, which are never built."""
+
+from importlib import import_module
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toeplitz import blas
+from toeplitz.arrays import Array, DType, flat, namespace, sparse_namespace
+from toeplitz.conv import Conv
+from toeplitz.operators.blocks import Blocks
+from toeplitz.operators.taps import Taps
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
+COLUMNS = 16  # that are turned at a time, where items lie innermost and their channels too
+
+
+def operator(conv: Conv, w: Array, layout: str) -> "LinearOperator":
+    """The LinearOperator of T(w): matvec, rmatvec, matmat, rmatmat, .T and .H."""
+    product = _Forward(conv, w.copy(), layout)
+    linalg = import_module(f"{sparse_namespace(w).__name__}.linalg")
+    return linalg.LinearOperator(  # type: ignore[no-any-return]  # imported by name
+        (prod(conv.output_shape), prod(conv.input_shape)),
+        matvec=product.times,
+        rmatvec=product.adjoint_times,
+        matmat=product.times,
+        rmatmat=product.adjoint_times,
+        dtype=w.dtype,
+    )
+
+
+def unfolded_operator(conv: Conv, x: Array) -> "LinearOperator":
+    """The LinearOperator of U(x) for items x (N, *input): matvec, rmatvec and the others."""
+    product = _Unfolded(conv, x.copy())
+    linalg = import_module(f"{sparse_namespace(x).__name__}.linalg")
+    return linalg.LinearOperator(  # type: ignore[no-any-return]  # imported by name
+        (len(x) * prod(conv.output_shape), conv.weight_count),
+        matvec=product.times,
+        rmatvec=product.adjoint_times,
+        dtype=x.dtype,
+    )
+
+
+def has_blocks(conv: Conv, array: Array, dtype: DType) -> bool:
+    """Whether the products of a dtype go by way of BLAS."""
+    sizes = (*conv.input_shape, *conv.output_shape, *conv.weight_shape)
+    return (
+        namespace(array) is np
+        and all(sizes)
+        and prod(conv.input_shape) * prod(conv.kernel_size) <= blas.LARGEST
+        and blas.routine(dtype) is not None
+    )
+
+
+class _Forward:
+    """The products with T(w)."""
+
+    def __init__(self, conv: Conv, w: Array, layout: str) -> None:
+        self.conv, self.w, self.last = conv, w, layout == "channels_last"
+        self.layout = layout
+        self.finite = bool(namespace(w).isfinite(w).all())
+        self._made: dict[tuple[DType, bool], tuple[Blocks, Array]] = {}
+        self._taps: Taps | None = None
+
+    def times(self, x: Array) -> Array:
+        """T(w) @ x for x (inputs,) or (inputs, N)."""
+        return self._times(x, False)
+
+    def adjoint_times(self, g: Array) -> Array:
+        """T(w)ᴴ @ g for g (outputs,) or (outputs, N)."""
+        return self._times(g, True)
+
+    def _times(self, x: Array, adjoint: bool) -> Array:
+        dtype = np.result_type(x.dtype, self.w.dtype)
+        if not x.size or not self.finite or not has_blocks(self.conv, x, dtype):
+            return self._by_taps(x, adjoint)
+        blocks, weights = self._blocks(dtype, adjoint)
+        run = blocks.adjoint if adjoint else blocks.forward
+        shape = self.conv.output_shape if adjoint else self.conv.input_shape
+        item = (*shape[1:], shape[0]) if self.last else shape
+        if x.ndim == 1 or x.shape[1] == 1:
+            return run(x.reshape(1, *item), weights).reshape(-1, *x.shape[1:])
+        if x.T.flags.c_contiguous:  # each column an item that lies by itself
+            y = run(x.T.reshape(-1, *item), weights)
+            return y.reshape(len(y), -1).T
+        if not self.last:
+            return run(x.reshape(*item, -1), weights, True).reshape(-1, x.shape[1])
+        y = np.empty((prod(self.conv.input_shape if adjoint else self.conv.output_shape),
+                      x.shape[1]), dtype)  # fmt: skip
+        for first in range(0, x.shape[1], COLUMNS):
+            some = np.ascontiguousarray(x[:, first : first + COLUMNS].T).reshape(-1, *item)
+            y[:, first : first + COLUMNS] = flat(run(some, weights)).T
+        return y
+
+    def _blocks(self, dtype: DType, adjoint: bool) -> tuple[Blocks, Array]:
+        if (dtype, adjoint) not in self._made:
+            blocks = Blocks(self.conv, self.layout, dtype, adjoint)
+            self._made[dtype, adjoint] = blocks, blocks.weights(self.w)
+        return self._made[dtype, adjoint]
+
+    def _by_taps(self, x: Array, adjoint: bool) -> Array:
+        if self._taps is None:
+            self._taps = Taps(self.conv, self.w)
+        run = self._taps.adjoint if adjoint else self._taps.forward
+        shapes = self.conv.output_shape, self.conv.input_shape
+        of_x, of_y = shapes if adjoint else shapes[::-1]
+        if not self.last:
+            return run(x)
+        xp = namespace(x)
+        first = xp.moveaxis(x.reshape(*of_x[1:], of_x[0], *x.shape[1:]), len(of_x) - 1, 0)
+        y = run(first.reshape(x.shape)).reshape(*of_y, *x.shape[1:])
+        return xp.moveaxis(y, 0, len(of_y) - 1).reshape(-1, *x.shape[1:])
+
+
+class _Unfolded:
+    """The products with U(x), in channels_first."""
+
+    def __init__(self, conv: Conv, x: Array) -> None:
+        self.conv, self.x = conv, x
+        self._made: dict[DType, Blocks] = {}
+
+    def times(self, w: Array) -> Array:
+        """U(x) @ w for w (weights,)."""
+        weights = w.reshape(self.conv.weight_shape)
+        columns = flat(self.x).T
+        y = _Forward(self.conv, weights, "channels_first").times(columns)
+        return y.T.reshape(-1, *w.shape[1:])
+
+    def adjoint_times(self, g: Array) -> Array:
+        """U(x)ᴴ @ g for g (N * outputs,)."""
+        upstream = g.reshape(len(self.x), *self.conv.output_shape)
+        dtype = np.result_type(g.dtype, self.x.dtype)
+        if len(self.x) and has_blocks(self.conv, g, dtype):
+            if dtype not in self._made:
+                self._made[dtype] = Blocks(self.conv, "channels_first", dtype)
+            w = self._made[dtype].weight_gradient(upstream, self.x)
+            # A zero of the padding times what is not finite: then the matrix has to say.
+            if np.isfinite(w).all():
+                return w.reshape(-1, *g.shape[1:])
+        return self.conv.weight_gradient(upstream, self.x).reshape(-1, *g.shape[1:])

@@ -1,0 +1,267 @@
+"""The structured product: T(w) x, T(w)ᴴ g and U(x)ᴴ g without a matrix, by BLAS.
+
+T(w) = sum over taps of shift ⊗ W. The inputs of a block of outputs are laid out in lanes
+(`lanes`), so that the shift of a tap is an address, and W times the shifted inputs one call of
+gemm that adds to the outputs. The memory used beside input and output is a few blocks.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from math import prod
+
+import numpy as np
+
+from toeplitz import blas
+from toeplitz.arrays import Array, DType
+from toeplitz.conv import Conv
+from toeplitz.operators.lanes import Plan
+from toeplitz.operators.stage import Block, Form, Stage
+
+BLOCK = 1 << 20  # bytes of a block, which stay in the cache of a core
+THREADED = 1 << 22  # multiply-adds from which threads pay
+INNERMOST = 64  # items that lie innermost are taken so many at a time
+
+Shares = list[list[Block]]  # what runs side by side
+Run = Callable[[Stage, Block], None]
+
+
+class Blocks:
+    """The products of one geometry, layout and dtype that BLAS has; adjoint: laid out for that one.
+
+    Batches are (N, *item), items as the layout has them: (C, *S) or (*S, C). In channels_first
+    they may also be (*item, N), where innermost=True.
+    """
+
+    def __init__(self, conv: Conv, layout: str, dtype: DType, adjoint: bool = False) -> None:
+        self.conv, self.dtype = conv, dtype
+        self.last = layout == "channels_last"
+        self.plan = Plan.of(conv, adjoint)
+        self.direct = not self.plan.unit and all(
+            axis.whole(size)
+            for axis, size in zip(self.plan.axes, conv.input_shape[1:], strict=True)
+        )
+        # The flat numbers of w as the products take them: a matrix for each tap and group.
+        apart = [3 + axis for axis, lanes in enumerate(self.plan.axes) if not lanes.merged]
+        beside = [3 + axis for axis, lanes in enumerate(self.plan.axes) if lanes.merged]
+        sizes = (self.plan.inner, self.plan.height)
+        numbers = np.arange(conv.weight_count).reshape(
+            conv.groups, self.plan.height, self.plan.width, *conv.kernel_size
+        )
+        inner = (*beside, 2, 1) if self.last else (1, 2, *beside)
+        shape = (len(self.plan.taps), conv.groups, *(sizes if self.last else sizes[::-1]))
+        turned = numbers.transpose(*apart, 0, *inner).reshape(shape)
+        self.order = np.ascontiguousarray(turned)  # what is taken by it lies in its order
+
+    def weights(self, w: Array) -> Array:
+        """w in the order of the products."""
+        return w.astype(self.dtype, copy=False).ravel()[self.order]
+
+    def forward(self, x: Array, weights: Array, innermost: bool = False) -> Array:
+        """T(w) x."""
+        items = self._items(x, self.conv.input_shape, innermost)
+        y = np.empty(self._shape(x, self.conv.output_shape, innermost), self.dtype)
+        outputs = self._items(y, self.conv.output_shape, innermost)
+        addresses = _addresses(weights)
+
+        def run(stage: Stage, block: Block) -> None:
+            lanes = stage.load(items[block.item], block)
+            here = stage.of_output(outputs[block.item], block)
+            if self.plan.unit:
+                _numbers_forward(stage, weights)
+            else:
+                stage.multiply("forward", lanes, addresses, here)
+            if stage.by_sheet or self.plan.unit:
+                here[...] = stage.outputs
+
+        direct = self.direct and all(item.flags.c_contiguous for item in items)
+        self._run(run, [self._even(self._blocks(items))], items, direct)
+        return y
+
+    def adjoint(self, g: Array, weights: Array, innermost: bool = False) -> Array:
+        """T(w)ᴴ g."""
+        upstream = self._items(g, self.conv.output_shape, innermost)
+        x = np.zeros(self._shape(g, self.conv.input_shape, innermost), self.dtype)
+        items = self._items(x, self.conv.input_shape, innermost)
+        conjugate = weights.conj()
+        addresses = _addresses(conjugate)
+
+        def run(stage: Stage, block: Block) -> None:
+            here = stage.of_output(upstream[block.item], block)
+            if stage.by_sheet or self.plan.unit:
+                stage.outputs[...] = here
+            if stage.form.direct:
+                lanes = stage.load(items[block.item], block)
+            else:
+                lanes = stage.clear()
+            if self.plan.unit:
+                _numbers_adjoint(stage, conjugate)
+            else:
+                stage.multiply("adjoint", lanes, addresses, here)
+            if not stage.form.direct:
+                stage.unload(items[block.item], block)
+
+        # Through a single tap no input is read twice.
+        direct = self.direct and len(self.plan.taps) == 1
+        direct = direct and all(item.flags.c_contiguous for item in items)
+        phases = [self._even(self._blocks(items))] if direct else self._apart(upstream)
+        self._run(run, phases, upstream, direct)
+        return x
+
+    def weight_gradient(self, g: Array, x: Array) -> Array:
+        """U(x)ᴴ g, summed over the items."""
+        items = self._items(x, self.conv.input_shape, False)
+        upstream = self._items(g, self.conv.output_shape, False)
+        shares = self._even(self._blocks(items))
+        totals = np.zeros((len(shares), *self.order.shape), self.dtype)
+        part = {block: number for number, share in enumerate(shares) for block in share}
+        addresses = [_addresses(total) for total in totals]
+
+        def run(stage: Stage, block: Block) -> None:
+            lanes = stage.load(items[block.item], block)
+            here = stage.of_output(upstream[block.item], block)
+            if stage.by_sheet or self.plan.unit:
+                stage.outputs[...] = here
+            if self.plan.unit:
+                _numbers_weights(stage, totals[part[block]])
+            else:
+                stage.multiply("weights", lanes, addresses[part[block]], here)
+
+        self._run(run, [shares], items, self.direct)
+        w = np.empty(self.conv.weight_count, self.dtype)
+        w[self.order] = totals.sum(axis=0)
+        return w.reshape(self.conv.weight_shape)
+
+    def _items(self, batch: Array, shape: tuple[int, ...], innermost: bool) -> list[Array]:
+        """Each item in the form of the stages, or some innermost items at a time."""
+        batch = np.ascontiguousarray(batch, self.dtype)
+        split = (self.conv.groups, shape[0] // self.conv.groups, *shape[1:])
+        if self.last:
+            return list(batch.reshape(len(batch), *split[2:], *split[:2]))
+        if not innermost:
+            return list(batch.reshape(len(batch), *split, 1))
+        items = batch.reshape(*split, -1)
+        return [
+            items[..., first : first + INNERMOST] for first in range(0, items.shape[-1], INNERMOST)
+        ]
+
+    def _shape(self, like: Array, shape: tuple[int, ...], innermost: bool) -> tuple[int, ...]:
+        """The shape of a batch of as many items."""
+        if innermost:
+            return (*shape, like.shape[-1])
+        return (len(like), *((*shape[1:], shape[0]) if self.last else shape))
+
+    def _blocks(self, items: Sequence[Array]) -> list[Block]:
+        rows, outputs = self._rows(items), self.plan.axes[0].outputs
+        return [
+            Block(item, first, min(first + rows, outputs))
+            for item in range(len(items))
+            for first in range(0, outputs, rows)
+        ]
+
+    def _rows(self, items: Sequence[Array]) -> int:
+        """Rows of a block: what fits into the cache, and some for every thread."""
+        innermost = 1 if self.last or not items else items[0].shape[-1]
+        first, *later = self.plan.axes
+        cells = prod(axis.length for axis in later) * innermost * self.dtype.itemsize
+        lanes = self.conv.groups * self.plan.inner * prod(self.plan.lane_counts)
+        rows = BLOCK // max(1, cells * (lanes + self.conv.out_channels))
+        parts = -(-self._threads(items) // max(1, len(items)))
+        return int(min(max(1, rows), -(-first.outputs // parts)))
+
+    def _threads(self, items: Sequence[Array]) -> int:
+        innermost = 1 if self.last or not items else items[0].shape[-1]
+        work = self.conv.macs * len(items) * innermost
+        return blas.threads() if work >= THREADED else 1
+
+    def _even(self, blocks: list[Block]) -> Shares:
+        """Successive blocks, about as many for each thread."""
+        threads = min(len(blocks), blas.threads())
+        if len(blocks) * self.conv.macs < THREADED:
+            threads = min(threads, 1)
+        bounds = [len(blocks) * part // max(1, threads) for part in range(threads + 1)]
+        return [blocks[a:b] for a, b in pairwise(bounds)]
+
+    def _apart(self, items: Sequence[Array]) -> list[Shares]:
+        """Phases of shares that never add to one input at a time."""
+        blocks, threads = self._blocks(items), self._threads(items)
+        if len(items) >= threads:
+            bounds = [len(items) * part // threads for part in range(threads + 1)]
+            return [
+                [
+                    [block for block in blocks if first <= block.item < stop]
+                    for first, stop in pairwise(bounds)
+                ]
+            ]
+        axis = self.conv.axes[0]
+        if self.conv.padding_mode != "zeros" or self._rows(items) * axis.stride < axis.extent:
+            return [[blocks]]
+        return [self._even(blocks[0::2]), self._even(blocks[1::2])]
+
+    def _run(self, run: Run, phases: list[Shares], items: Sequence[Array], direct: bool) -> None:
+        def work(share: list[Block]) -> None:
+            stages: dict[tuple[int, int], Stage] = {}
+            for block in share:
+                rows, innermost = block.stop - block.first, 1
+                sliced = False
+                if not self.last:
+                    innermost = items[block.item].shape[-1]
+                    sliced = not items[block.item].flags.c_contiguous
+                if (rows, innermost) not in stages:
+                    form = Form(self.last, self.dtype, innermost, direct, sliced)
+                    stages[rows, innermost] = Stage(self.plan, form, rows)
+                run(stages[rows, innermost], block)
+
+        for shares in phases:
+            blas.side_by_side(work, shares)
+
+
+def _addresses(weights: Array) -> list[list[int]]:
+    """The address of the matrix of each tap and group."""
+    first, (tap, group) = weights.ctypes.data, weights.strides[:2]
+    return [
+        [first + tap * t + group * g for g in range(weights.shape[1])]
+        for t in range(weights.shape[0])
+    ]
+
+
+def _stretches(stage: Stage, weights: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """For each tap of a depthwise convolution: the inputs, the outputs and the numbers."""
+    last, channels = stage.form.last, weights.shape[1]
+    cells = (-1, channels) if last else (channels, -1)
+    lanes = stage.lanes.reshape(
+        prod(stage.plan.lane_counts),
+        *((prod(stage.plan.grid(stage.rows)), channels) if last else (channels, -1)),
+    )
+    sheet = stage.sheet.reshape(cells)
+    numbers = weights.reshape(len(weights), *((1, channels) if last else (channels, 1)))
+    for (lane, cell), number in zip(stage.reads, numbers, strict=True):
+        part = slice(cell, cell + stage.cells)
+        inputs = lanes[lane, part] if last else lanes[lane, :, part]
+        outputs = sheet[: stage.cells] if last else sheet[:, : stage.cells]
+        yield inputs, outputs, number
+
+
+def _numbers_forward(stage: Stage, weights: Array) -> None:
+    """Depthwise: a product of numbers for each tap, no matrix."""
+    products = np.empty((0, 0), weights.dtype)
+    for tap, (inputs, outputs, number) in enumerate(_stretches(stage, weights)):
+        if tap == 0:
+            np.multiply(inputs, number, out=outputs)
+            continue
+        if tap == 1:
+            products = np.empty_like(inputs, order="C")
+        outputs += np.multiply(inputs, number, out=products)
+
+
+def _numbers_adjoint(stage: Stage, weights: Array) -> None:
+    products = np.empty((0, 0), weights.dtype)
+    for tap, (inputs, outputs, number) in enumerate(_stretches(stage, weights)):
+        if tap == 0:
+            products = np.empty_like(outputs, order="C")
+        inputs += np.multiply(outputs, number, out=products)
+
+
+def _numbers_weights(stage: Stage, total: Array) -> None:
+    sums = "mg,mg->g" if stage.form.last else "gm,gm->g"
+    for inputs, outputs, number in _stretches(stage, total):
+        number += np.einsum(sums, outputs, inputs.conj()).reshape(number.shape)
