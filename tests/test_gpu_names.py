@@ -5,7 +5,7 @@ from pathlib import Path
 
 import toeplitz
 
-SOURCES = sorted(Path(toeplitz.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(toeplitz.__file__).parent.rglob("*.py"))
 
 
 def _names(owners):
@@ -39,3 +39,16 @@ def test_every_sparse_name_in_use_exists_in_cupyx(need):
     assert not {name for name in used if not hasattr(cupyx.scipy.sparse, name)}
     for kind in (cupyx.scipy.sparse.csr_array, cupyx.scipy.sparse.csc_array):
         assert kind.has_canonical_format.fset, "set by toeplitz.sparse.wrap"
+
+
+def test_nothing_is_fetched_from_the_device():
+    """No call of the shared code copies an array to the host."""
+    fetched = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in ("asnumpy", "toDlpack"):
+                fetched.add((path.name, node.attr))
+            call = node.func if isinstance(node, ast.Call) and not node.args else None
+            if isinstance(call, ast.Attribute) and call.attr == "get":  # a dict's takes a key
+                fetched.add((path.name, "get"))
+    assert not fetched

@@ -56,15 +56,15 @@ def side_by_side(work: Callable[[T], Any], parts: Sequence[T]) -> None:
 
 def _alone(work: Callable[[T], Any], part: T) -> None:
     """work(part) with MKL on one thread, of which it keeps a number for each of ours."""
-    library = _mkl()
-    if library is None:
+    mkl = _mkl()
+    if mkl is None:
         work(part)
         return
-    before = library.MKL_Set_Num_Threads_Local(1)
+    before = mkl.MKL_Set_Num_Threads_Local(1)
     try:
         work(part)
     finally:
-        library.MKL_Set_Num_Threads_Local(before)
+        mkl.MKL_Set_Num_Threads_Local(before)
 
 
 @contextmanager
@@ -134,9 +134,9 @@ def routine(dtype: DType) -> Callable[..., None] | None:
 
 def _address(name: str) -> int | None:
     """Where a routine of BLAS stands."""
-    library = _mkl()
-    if library is not None:
-        return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    mkl = _mkl()
+    if mkl is not None:
+        return ctypes.cast(getattr(mkl, name), ctypes.c_void_p).value
     import scipy.linalg.cython_blas as blas  # scipy.linalg is slow to import
 
     routines: dict[str, Any] = dict(blas.__pyx_capi__)

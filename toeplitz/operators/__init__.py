@@ -1,5 +1,6 @@
 """T(w) and U(x) as LinearOperators: the products of the matrices, which are never built."""
 
+from functools import cached_property
 from importlib import import_module
 from math import prod
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from toeplitz import blas
 from toeplitz.arrays import Array, DType, flat, namespace, sparse_namespace
 from toeplitz.conv import Conv
 from toeplitz.operators.blocks import Blocks
+from toeplitz.operators.patches import Patches
 from toeplitz.operators.taps import Taps
 
 if TYPE_CHECKING:
@@ -63,7 +65,6 @@ class _Forward:
         self.layout = layout
         self.finite = bool(namespace(w).isfinite(w).all())
         self._made: dict[tuple[DType, bool], tuple[Blocks, Array]] = {}
-        self._taps: Taps | None = None
 
     def times(self, x: Array) -> Array:
         """T(w) @ x for x (inputs,) or (inputs, N)."""
@@ -76,7 +77,7 @@ class _Forward:
     def _times(self, x: Array, adjoint: bool) -> Array:
         dtype = np.result_type(x.dtype, self.w.dtype)
         if not x.size or not self.finite or not has_blocks(self.conv, x, dtype):
-            return self._by_taps(x, adjoint)
+            return self._plainly(x, adjoint)
         blocks, weights = self._blocks(dtype, adjoint)
         run = blocks.adjoint if adjoint else blocks.forward
         shape = self.conv.output_shape if adjoint else self.conv.input_shape
@@ -101,18 +102,28 @@ class _Forward:
             self._made[dtype, adjoint] = blocks, blocks.weights(self.w)
         return self._made[dtype, adjoint]
 
-    def _by_taps(self, x: Array, adjoint: bool) -> Array:
-        if self._taps is None:
-            self._taps = Taps(self.conv, self.w)
-        run = self._taps.adjoint if adjoint else self._taps.forward
+    def _plainly(self, x: Array, adjoint: bool) -> Array:
+        """The same for what BLAS cannot do."""
         shapes = self.conv.output_shape, self.conv.input_shape
         of_x, of_y = shapes if adjoint else shapes[::-1]
-        if not self.last:
-            return run(x)
-        xp = namespace(x)
-        first = xp.moveaxis(x.reshape(*of_x[1:], of_x[0], *x.shape[1:]), len(of_x) - 1, 0)
-        y = run(first.reshape(x.shape)).reshape(*of_y, *x.shape[1:])
-        return xp.moveaxis(y, 0, len(of_y) - 1).reshape(-1, *x.shape[1:])
+        items = int(prod(x.shape[1:]))
+        batch = x.reshape(prod(of_x), items).T
+        if self.last:
+            batch = namespace(x).moveaxis(batch.reshape(items, *of_x[1:], of_x[0]), -1, 1)
+        batch = batch.reshape(items, *of_x)
+        if self.finite:
+            run = Patches(self.conv).adjoint if adjoint else Patches(self.conv).forward
+            y = run(batch, self.w)
+        else:
+            run_taps = self._taps.adjoint if adjoint else self._taps.forward
+            y = run_taps(flat(batch).T).T.reshape(items, *of_y)
+        if self.last:
+            y = namespace(x).moveaxis(y, 1, -1)
+        return flat(y).T.reshape(prod(of_y), *x.shape[1:])
+
+    @cached_property
+    def _taps(self) -> Taps:
+        return Taps(self.conv, self.w)
 
 
 class _Unfolded:
@@ -137,7 +148,9 @@ class _Unfolded:
             if dtype not in self._made:
                 self._made[dtype] = Blocks(self.conv, "channels_first", dtype)
             w = self._made[dtype].weight_gradient(upstream, self.x)
-            # A zero of the padding times what is not finite: then the matrix has to say.
-            if np.isfinite(w).all():
-                return w.reshape(-1, *g.shape[1:])
-        return self.conv.weight_gradient(upstream, self.x).reshape(-1, *g.shape[1:])
+        else:
+            w = Patches(self.conv).weight_gradient(upstream, self.x)
+        if not namespace(w).isfinite(w).all():
+            # A zero of the padding was multiplied, too: the matrix says where that counts.
+            w = self.conv.weight_gradient(upstream, self.x)
+        return w.reshape(-1, *g.shape[1:])
