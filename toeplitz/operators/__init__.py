@@ -10,7 +10,7 @@ import numpy as np
 from toeplitz import blas
 from toeplitz.arrays import Array, DType, flat, namespace, sparse_namespace
 from toeplitz.conv import Conv
-from toeplitz.operators.blocks import Blocks
+from toeplitz.operators.blocks import INNERMOST, Blocks
 from toeplitz.operators.patches import Patches
 from toeplitz.operators.taps import Taps
 
@@ -48,11 +48,12 @@ def unfolded_operator(conv: Conv, x: Array) -> "LinearOperator":
 
 def has_blocks(conv: Conv, array: Array, dtype: DType) -> bool:
     """Whether the products of a dtype go by way of BLAS."""
-    sizes = (*conv.input_shape, *conv.output_shape, *conv.weight_shape)
+    cells = max(prod(axis.padded for axis in conv.axes), prod(conv.output_shape[1:]))
+    steps = max(cells * INNERMOST, conv.in_channels * prod(conv.kernel_size), conv.out_channels)
     return (
         namespace(array) is np
-        and all(sizes)
-        and prod(conv.input_shape) * prod(conv.kernel_size) <= blas.LARGEST
+        and all((*conv.input_shape, *conv.output_shape, *conv.weight_shape))
+        and steps <= blas.LARGEST
         and blas.routine(dtype) is not None
     )
 

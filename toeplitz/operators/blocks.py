@@ -164,7 +164,8 @@ class Blocks:
         first, *later = self.plan.axes
         cells = prod(axis.length for axis in later) * innermost * self.dtype.itemsize
         lanes = self.conv.groups * self.plan.inner * prod(self.plan.lane_counts)
-        rows = BLOCK // max(1, cells * (lanes + self.conv.out_channels))
+        sheets = 2 if self.plan.unit else 1  # one for the products that are added
+        rows = BLOCK // max(1, cells * (lanes + sheets * self.conv.out_channels))
         parts = -(-self._threads(items) // max(1, len(items)))
         return int(min(max(1, rows), -(-first.outputs // parts)))
 
