@@ -12,7 +12,13 @@ import toeplitz
 import verify
 
 ROOTS = [Path(package.__file__).parent for package in (toeplitz, verify)]
-BOTTOM = {"toeplitz.arguments", "toeplitz.axis", "toeplitz.geometry", "toeplitz.windows"}
+BOTTOM = {
+    "toeplitz.arguments",
+    "toeplitz.axis",
+    "toeplitz.factors",
+    "toeplitz.geometry",
+    "toeplitz.windows",
+}
 TOP = {
     f"toeplitz.{name}"
     for name in (

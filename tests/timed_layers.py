@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import toeplitz
-from toeplitz import blas
+from toeplitz.threads import threads
 
 LAYERS = {
     "64→64, 3x3, 56²": toeplitz.Conv((64, 56, 56), (64, 64, 3, 3), padding=1),
@@ -34,7 +34,7 @@ def channels_last(batch):
 def torch_convolutions(conv, x, w):
     """torch's own convolution of a batch, channels first and last, on as many threads as ours."""
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[torch]'")
-    torch.set_num_threads(blas.threads())
+    torch.set_num_threads(threads())
     function = getattr(torch.nn.functional, f"conv{conv.ndim}d")
     arguments = {
         "stride": conv.stride,

@@ -21,7 +21,8 @@ from toeplitz.arrays import (
     together,
     working,
 )
-from toeplitz.axis import Axis, Indices, diagonal
+from toeplitz.axis import Axis, Indices
+from toeplitz.factors import diagonal
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 from toeplitz.windows import AdaptiveWindows, GlobalWindows, StridedWindows, Windows

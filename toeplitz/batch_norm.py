@@ -9,7 +9,7 @@ import numpy as np
 from toeplitz import arguments, sparse
 from toeplitz.affine import Affine
 from toeplitz.arrays import Array, batched, namespace, real, same_batch, shaped, together, working
-from toeplitz.axis import dense, diagonal
+from toeplitz.factors import dense, diagonal
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 

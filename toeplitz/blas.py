@@ -5,7 +5,6 @@ ctypes: those of the package mkl if it is installed, else those that scipy gives
 """
 
 import ctypes
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,16 +28,6 @@ LARGEST = 2**31 - 1  # sizes and steps are C ints
 _limited = Lock()
 _users = 0
 _before: list[tuple[Callable[[int], Any], int]] = []
-
-
-def threads() -> int:
-    """Threads to compute with: TOEPLITZ_NUM_THREADS, OMP_NUM_THREADS or the cores given to us."""
-    for name in ("TOEPLITZ_NUM_THREADS", "OMP_NUM_THREADS"):
-        if os.environ.get(name, "").isdigit():
-            return max(1, int(os.environ[name]))
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def side_by_side(work: Callable[[T], Any], parts: Sequence[T]) -> None:

@@ -21,15 +21,9 @@ from toeplitz.arrays import (
     together,
     working,
 )
-from toeplitz.axis import (
-    Factor,
-    Indices,
-    across,
-    channels,
-    diagonal,
-    stacked,
-)
+from toeplitz.axis import Indices
 from toeplitz.cost import LAYOUTS, Cost
+from toeplitz.factors import Factor, across, channels, diagonal, stacked
 from toeplitz.geometry import Geometry, patch_factor
 from toeplitz.matrices import Matrices
 from toeplitz.memory import fits

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from toeplitz import arguments, sparse
 from toeplitz.arguments import Padding, Pairs, PerAxis
 from toeplitz.arrays import Array, batched, number_dtype, storable, together
-from toeplitz.axis import Factor, channels_transposed, factor, stacked
 from toeplitz.conv import Conv
 from toeplitz.cost import Cost
+from toeplitz.factors import Factor, channels_transposed, factor, stacked
 from toeplitz.matrices import Matrices
 from toeplitz.memory import fits
 from toeplitz.pattern import Arrangement

@@ -9,7 +9,8 @@ import numpy as np
 
 from toeplitz import arguments
 from toeplitz.arguments import PADDING_MODES, PADDING_NAMES, Padding, Pairs, PerAxis
-from toeplitz.axis import LARGEST, Axis, Factor, Indices, factor
+from toeplitz.axis import LARGEST, Axis, Indices
+from toeplitz.factors import Factor, factor
 
 
 @dataclass(frozen=True, init=False, repr=False)

@@ -20,8 +20,8 @@ from toeplitz.arrays import (
     together,
     working,
 )
-from toeplitz.axis import Factor, channels, stacked
 from toeplitz.bilinear import Bilinear
+from toeplitz.factors import Factor, channels, stacked
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse
 

@@ -21,8 +21,9 @@ from toeplitz.arrays import (
     together,
     working,
 )
-from toeplitz.axis import Axis, diagonal
+from toeplitz.axis import Axis
 from toeplitz.conv import Conv
+from toeplitz.factors import diagonal
 from toeplitz.geometry import check_reflection
 from toeplitz.memory import fits
 from toeplitz.sparse import Sparse

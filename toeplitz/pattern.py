@@ -9,7 +9,7 @@ import numpy as np
 
 from toeplitz import sparse
 from toeplitz.arrays import Array, namespace, shaped, storable, together
-from toeplitz.axis import Factor, channels, channels_transposed, diagonal
+from toeplitz.factors import Factor, channels, channels_transposed, diagonal
 from toeplitz.memory import fits
 from toeplitz.pieces import COLUMN, ROW, VALUE
 from toeplitz.sparse import Compressed, Sparse, Structure

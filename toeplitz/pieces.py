@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from toeplitz.axis import Factor, Indices
+from toeplitz.axis import Indices
+from toeplitz.factors import Factor
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 Shifts: TypeAlias = tuple[Indices, Indices, Indices]  # one for each kind of number

@@ -15,7 +15,7 @@ import numpy as np
 from toeplitz import writing
 from toeplitz.arguments import choice
 from toeplitz.arrays import namespace, sparse_namespace
-from toeplitz.axis import Factor
+from toeplitz.factors import Factor
 from toeplitz.pieces import COLUMN, ROW, VALUE, boxes, reach
 from toeplitz.writing import Numbers, Target, steps
 

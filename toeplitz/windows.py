@@ -8,7 +8,8 @@ import numpy as np
 
 from toeplitz import arguments
 from toeplitz.arguments import Padding, Pairs, PerAxis
-from toeplitz.axis import AdaptiveAxis, Axis, Factor, Indices, factor
+from toeplitz.axis import AdaptiveAxis, Axis, Indices
+from toeplitz.factors import Factor, factor
 
 
 @dataclass(frozen=True, init=False, repr=False)

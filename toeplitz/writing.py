@@ -3,7 +3,6 @@
 The template of a piece is expanded once, and all its copies are written from it.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from toeplitz.arrays import namespace
-from toeplitz.axis import Factor, Indices
+from toeplitz.axis import Indices
+from toeplitz.factors import Factor
 from toeplitz.pieces import Piece, pieces
+from toeplitz.threads import threads
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 
@@ -72,7 +73,7 @@ def write(factors: Sequence[Factor], targets: Sequence[Target], from_: Expanded)
         for job in work:
             job()
         return
-    workers = os.cpu_count() or 1
+    workers = threads()
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[None]] = deque()
         for job in work:

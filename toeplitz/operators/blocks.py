@@ -16,6 +16,7 @@ from toeplitz.arrays import Array, DType
 from toeplitz.conv import Conv
 from toeplitz.operators.lanes import Plan
 from toeplitz.operators.stage import Block, Form, Stage
+from toeplitz.threads import threads
 
 BLOCK = 1 << 20  # bytes of a block, which stay in the cache of a core
 THREADED = 1 << 22  # multiply-adds from which threads pay
@@ -172,21 +173,21 @@ class Blocks:
     def _threads(self, items: Sequence[Array]) -> int:
         innermost = 1 if self.last or not items else items[0].shape[-1]
         work = self.conv.macs * len(items) * innermost
-        return blas.threads() if work >= THREADED else 1
+        return threads() if work >= THREADED else 1
 
     def _even(self, blocks: list[Block]) -> Shares:
         """Successive blocks, about as many for each thread."""
-        threads = min(len(blocks), blas.threads())
+        parts = min(len(blocks), threads())
         if len(blocks) * self.conv.macs < THREADED:
-            threads = min(threads, 1)
-        bounds = [len(blocks) * part // max(1, threads) for part in range(threads + 1)]
+            parts = min(parts, 1)
+        bounds = [len(blocks) * part // max(1, parts) for part in range(parts + 1)]
         return [blocks[a:b] for a, b in pairwise(bounds)]
 
     def _apart(self, items: Sequence[Array]) -> list[Shares]:
         """Phases of shares that never add to one input at a time."""
-        blocks, threads = self._blocks(items), self._threads(items)
-        if len(items) >= threads:
-            bounds = [len(items) * part // threads for part in range(threads + 1)]
+        blocks, most = self._blocks(items), self._threads(items)
+        if len(items) >= most:
+            bounds = [len(items) * part // most for part in range(most + 1)]
             return [
                 [
                     [block for block in blocks if first <= block.item < stop]
