@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from toeplitz.memory import TooLarge
     from toeplitz.padding import Pad
     from toeplitz.pattern import Pattern, Rows
+    from toeplitz.product import Product
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ __all__ = [
     "MaxPool",
     "Pad",
     "Pattern",
+    "Product",
     "ReLU",
     "Rows",
     "TooLarge",
@@ -62,6 +64,7 @@ _HOMES = {
     "Pad": "toeplitz.padding",
     "Pattern": "toeplitz.pattern",
     "Rows": "toeplitz.pattern",
+    "Product": "toeplitz.product",
 }
 
 

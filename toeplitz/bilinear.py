@@ -37,6 +37,10 @@ class Bilinear(ABC):
     def matrix(self, w: Any) -> Sparse:
         """T(w)."""
 
+    def times(self, w: Array, items: Array) -> Array:
+        """T(w) applied to each row of items (N, columns)."""
+        return sparse.times(self.matrix(w), items)
+
     @abstractmethod
     def weight_gradient(self, g: Array, x: Array) -> Array:
         """U(x)ᴴ g, summed over the items of checked arrays g (N, *output) and x (N, *input)."""
@@ -68,8 +72,7 @@ class Bilinear(ABC):
         shaped("w", w, self.weight_shape, "the weight shape")
         result = np.result_type(*(a.dtype for a in (x, w, b) if a is not None))
         dtype = working(result)
-        matrix = self.matrix(w.astype(dtype, copy=False))
-        y = sparse.times(matrix, flat(items.astype(dtype, copy=False)))
+        y = self.times(w.astype(dtype, copy=False), flat(items.astype(dtype, copy=False)))
         y = y.reshape(len(items), *self.output_shape)
         if b is not None:
             y = y + self._per_channel(b.astype(dtype, copy=False))

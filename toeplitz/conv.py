@@ -25,9 +25,9 @@ from toeplitz.axis import Indices
 from toeplitz.cost import LAYOUTS, Cost
 from toeplitz.factors import Factor, across, channels, diagonal, stacked
 from toeplitz.geometry import Geometry, patch_factor
-from toeplitz.matrices import Matrices
 from toeplitz.memory import fits
 from toeplitz.pattern import Arrangement
+from toeplitz.product import Explicit
 from toeplitz.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Triples(NamedTuple):
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Conv(Geometry, Matrices):
+class Conv(Geometry, Explicit):
     """A convolution (cross-correlation, as in deep learning) of one geometry, any number of axes.
 
     y[o, p] = b[o] + sum over i, t of w[o, i, t] * x[group(o) * C / G + i, p * stride +

@@ -13,6 +13,7 @@ from toeplitz.factors import Factor, channels_transposed, factor, stacked
 from toeplitz.matrices import Matrices
 from toeplitz.memory import fits
 from toeplitz.pattern import Arrangement
+from toeplitz.product import Product
 from toeplitz.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -141,6 +142,10 @@ class ConvTranspose(Matrices):
     def arrangement(self, format: str, layout: str) -> Arrangement:
         """The order of T(w)ᵀ's factors and of the weights."""
         return Arrangement(self.conv, True, format, layout)
+
+    def product(self, w: Any, layout: str = "channels_first") -> Product:
+        """T(w)ᵀ with faster products: the transpose of `self.conv.product(w)`."""
+        return self.conv.product(w, layout).T
 
     def unfolded(self, x: Any) -> Sparse:
         """The sparse matrix with y.ravel() = unfolded(x) @ w.ravel(), of x's dtype.

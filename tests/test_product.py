@@ -1,0 +1,206 @@
+"""The product of the explicit matrix against the plain one: bit for bit on integers."""
+
+import os
+from contextlib import ExitStack
+from unittest import mock
+
+import numpy as np
+import pytest
+import scipy.sparse
+from geometries import conv_transposes, convs, gaussian_like, integers_like, seeds
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal as same
+
+import toeplitz
+from toeplitz import blocks, product
+
+LAYOUTS = st.sampled_from(("channels_first", "channels_last"))
+DTYPES = tuple(map(np.dtype, "bBhHiIlLqQfdgFDG"))  # what scipy.sparse holds, bool excepted
+BLAS = tuple(map(np.dtype, "fdFD"))
+columns = st.sampled_from([None, 0, 1, 2, 5])  # None: a vector
+
+
+def small(by_blocks=True, cores=3):
+    """Every product goes a way of ours, in pieces that are as small as the geometries."""
+    never = 1 << 62
+    stack = ExitStack()
+    for module, name, value in (
+        (product, "SMALL", 0),
+        (product, "ROWS", 5),
+        (product, "RUN", 0 if by_blocks else never),
+        (product, "SHARED", 0),
+        (blocks, "GATHERED", 6),
+        (blocks, "SENT", 7),
+        (blocks, "WIDTH", 16),
+        (blocks, "ALONE", 4),
+    ):
+        stack.enter_context(mock.patch.object(module, name, value))
+    stack.enter_context(mock.patch.object(os, "cpu_count", lambda: cores))
+    return stack
+
+
+def wide(shape, n):
+    return shape if n is None else (*shape, n)
+
+
+def numbers(shape, seed, dtype):
+    """Integers that a float holds exactly, also if they come from an unsigned dtype."""
+    integers = integers_like(shape, seed)
+    return (abs(integers) if dtype.kind == "u" else integers).astype(dtype)
+
+
+def agree(ours, plain):
+    assert (ours.dtype, ours.shape) == (plain.dtype, plain.shape)
+    if ours.dtype.kind == "c":
+        agree(ours.real, plain.real)
+        agree(ours.imag, plain.imag)
+    else:
+        same(ours, plain)
+
+
+def check(T, x, g):
+    agree(T @ x, T.matrix @ x)
+    agree(T.T @ g, T.matrix.T @ g)
+    agree(T.T.T @ x, T.matrix @ x)
+
+
+@given(
+    convs(),
+    seeds,
+    LAYOUTS,
+    st.sampled_from(DTYPES),
+    st.sampled_from(DTYPES),
+    columns,
+    st.booleans(),
+    st.integers(1, 3),
+)
+def test_it_is_the_plain_product(conv, seed, layout, of_w, of_x, n, by_blocks, cores):
+    w = numbers(conv.weight_shape, seed, of_w)
+    with small(by_blocks, cores):
+        T = conv.product(w, layout)
+        O, I = T.shape
+        x, g = (numbers(wide((size,), n), seed, of_x) for size in (I, O))
+        check(T, x, g)
+    assert T.dtype == of_w
+
+
+@given(convs(), seeds, LAYOUTS, st.sampled_from(BLAS), columns)
+def test_it_is_the_plain_product_by_blocks(conv, seed, layout, dtype, n):
+    some = gaussian_like if dtype.kind == "c" else integers_like
+    w = some(conv.weight_shape, seed).astype(dtype)
+    with small():
+        T = conv.product(w, layout)
+        O, I = T.shape
+        check(T, *(some(wide((size,), n), seed).astype(dtype) for size in (I, O)))
+        check(T, *(some(wide((size,), n), seed).astype(dtype)[::-1] for size in (I, O)))
+
+
+def spoiled(shape, seed, dtype):
+    """Integers, some of them exchanged for what is not finite."""
+    array = integers_like(shape, seed).astype(dtype)
+    rng = np.random.default_rng(seed)
+    bad = rng.choice([np.nan, np.inf, -np.inf], shape).astype(dtype)
+    if array.dtype.kind == "c":
+        bad = bad + 1j * rng.integers(-2, 3, shape)
+    return np.where(rng.random(shape) < 0.1, bad, array).astype(dtype)
+
+
+@given(convs(), seeds, LAYOUTS, st.sampled_from(BLAS), columns, st.booleans())
+def test_what_is_not_finite_stays_where_the_plain_product_has_it(
+    conv, seed, layout, dtype, n, zeros
+):
+    w = spoiled(conv.weight_shape, seed, dtype)
+    if zeros:
+        w = np.zeros_like(w)
+    with small():
+        T = conv.product(w, layout)
+        O, I = T.shape
+        check(T, *(spoiled(wide((size,), n), seed, dtype) for size in (I, O)))
+
+
+@given(conv_transposes(), seeds, LAYOUTS, columns)
+def test_a_transposed_convolution_has_the_transposed_product(up, seed, layout, n):
+    w = integers_like(up.weight_shape, seed, float)
+    with small():
+        T = up.product(w, layout)
+        same(T.matrix.toarray(), up.matrix(w, layout=layout).toarray())
+        O, I = T.shape
+        check(T, *(integers_like(wide((size,), n), seed, float) for size in (I, O)))
+
+
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+@pytest.mark.parametrize(
+    "conv",
+    [
+        toeplitz.Conv((16, 20, 20), (32, 16, 3, 3), padding=1),
+        toeplitz.Conv((3, 30, 30), (48, 3, 7, 7), stride=2, padding=3),
+        toeplitz.Conv((32, 24, 24), (32, 8, 3, 3), padding=1, groups=4, padding_mode="circular"),
+        toeplitz.Conv((96, 30, 30), (96, 1, 3, 3), padding=1, groups=96),
+    ],
+    ids=["plain", "stride", "groups", "depthwise"],
+)
+def test_it_is_the_plain_product_at_a_size_at_which_it_is_used(conv, layout):
+    rng = np.random.default_rng(0)
+    w = rng.integers(-4, 5, conv.weight_shape).astype(np.float32)
+    T = conv.product(w, layout)
+    x, g = (rng.integers(-4, 5, (size, 70)).astype(np.float32) for size in T.shape[::-1])
+    assert T._ours(x)
+    assert T._ways.by_blocks == (conv.groups < 96)
+    check(T, x, g)
+    check(T, x[:, ::2], np.asfortranarray(g))
+
+
+def test_sums_do_not_depend_on_the_number_of_cores():
+    conv = toeplitz.Conv((16, 20, 20), (32, 16, 3, 3), padding=1)
+    rng = np.random.default_rng(0)
+    T = conv.product(rng.standard_normal(conv.weight_shape))
+    x, g = (rng.standard_normal((size, 9)) for size in T.shape[::-1])
+    found = []
+    for cores in (1, 2, 5, None):
+        with mock.patch.object(os, "cpu_count", lambda cores=cores: cores):
+            found.append((T @ x, T.T @ g))
+    for forward, backward in found[1:]:
+        same(forward, found[0][0])
+        same(backward, found[0][1])
+
+
+def test_what_is_no_plain_array_is_left_to_the_matrix():
+    conv = toeplitz.Conv((1, 4), (1, 1, 2))
+    with small():
+        T = conv.product(np.ones(conv.weight_shape))
+        for x in ([1, 2, 3, 4], np.ones((4, 2), bool), np.ones((4, 2), np.float16)):
+            agree(T @ x, T.matrix @ x)
+        assert isinstance(T @ scipy.sparse.eye_array(4), scipy.sparse.sparray)
+        with pytest.raises(ValueError, match="dimension mismatch"):
+            T @ np.ones(3)
+        with pytest.raises(ValueError, match="Scalar operands are not allowed"):
+            T @ np.float64(1)
+    with pytest.raises(ValueError, match="the weight shape"):
+        conv.product(np.ones(3))
+    with pytest.raises(ValueError, match="layout"):
+        conv.product(np.ones(conv.weight_shape), "last")
+
+
+def test_values_that_are_changed_in_place_count():
+    conv = toeplitz.Conv((2, 5), (3, 2, 2))
+    with small():
+        T = conv.product(np.ones(conv.weight_shape))
+        x = np.arange(10.0)
+        first = T @ x
+        T.matrix.data *= 2
+        same(T @ x, 2 * first)
+
+
+def test_it_says_what_it_is():
+    T = toeplitz.Conv((1, 4), (1, 1, 2)).product(np.ones((1, 1, 2)))
+    assert repr(T) == "<3x4 Product of 6 stored entries, float64>"
+    assert repr(T.T) == "<4x3 Product of 6 stored entries, float64>"
+
+
+@given(convs(), seeds, columns.filter(lambda n: n is not None))
+def test_apply_goes_through_it(conv, seed, n):
+    w, x = integers_like(conv.weight_shape, seed), integers_like((n, *conv.input_shape), seed)
+    plain = conv.matrix(w) @ x.reshape(n, int(np.prod(conv.input_shape))).T
+    with small():
+        same(conv.apply(x, w), plain.T.reshape(n, *conv.output_shape))

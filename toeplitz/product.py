@@ -1,0 +1,201 @@
+"""The explicit matrix with products of its own: by blocks or row by row, on all cores."""
+
+import os
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from toeplitz import sparse
+from toeplitz.arrays import Array, DType, namespace
+from toeplitz.blocks import Backward, Blocks, Forward, ordered, slices
+from toeplitz.matrices import Matrices
+from toeplitz.sparse import Sparse
+
+SMALL = 1 << 20  # multiply-adds below which the plain product is as fast
+ROWS = 1 << 16  # entries in a range of rows that one thread multiplies at a time
+RUN = 1 << 11  # entries in a run of positions, on average, from which its steps in Python pay
+SHARED = 32  # entries in a block from which BLAS pays
+
+
+class Product:
+    """The sparse matrix T(w), and products with it that are faster than the plain ones.
+
+    `product @ X` equals `product.matrix @ X`, `product.T @ G` equals `product.matrix.T @ G`:
+    bit for bit where sums are exact, and for what is not finite too; else sums differ by their
+    order. X: (columns,) or (columns, N); what else the matrix takes is left to the matrix.
+    Returns (rows,) or (rows, N) of the same dtype.
+
+    matrix: the plain array of scipy.sparse, CSR, of its transpose CSC; shape and dtype are its
+        own. Its values may be changed in place; they are not copied, nor transposed.
+
+    The rows of one position and group, one for each output channel of the group, have the same
+    columns. Their values stand in CSR as one dense block (O/G, K): BLAS multiplies it with the K
+    rows of X, gathered once. That is also why there is no product in BSR: its replicated blocks
+    (O/G, C/G) are parts of this one, with the same values stored. Blocks are used for float32,
+    float64 and their complex kin. Other dtypes, and depthwise layers, whose rows share nothing,
+    go through the plain product of ranges of rows, one for each core at a time. Small products
+    are the plain ones, and so is every product on a GPU, where cupyx's own uses the device.
+
+    Errors: those of the plain product.
+
+    >>> import numpy as np, toeplitz
+    >>> conv = toeplitz.Conv((1, 5), (1, 1, 3))
+    >>> T = conv.product(np.array([[[1, 2, 3]]]))
+    >>> T @ np.arange(5), T.T @ np.ones((3, 2), int)
+    (array([ 8, 14, 20]), array([[1, 1],
+           [3, 3],
+           [6, 6],
+           [5, 5],
+           [3, 3]]))
+    >>> T.shape, T.matrix.format, T.T.shape, T.T.matrix.format
+    ((3, 5), 'csr', (5, 3), 'csc')
+    """
+
+    def __init__(self, ways: "Ways", transposed: bool = False) -> None:
+        self._ways = ways
+        self._transposed = transposed
+        matrix = ways.blocks.matrix
+        self.matrix: Sparse = matrix.T if transposed else matrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = self.matrix.shape
+        return int(rows), int(columns)
+
+    @property
+    def dtype(self) -> DType:
+        dtype: DType = self.matrix.dtype
+        return dtype
+
+    @property
+    def T(self) -> "Product":
+        """The transpose, of the same arrays."""
+        return Product(self._ways, not self._transposed)
+
+    def __matmul__(self, x: Any) -> Array:
+        if not self._ours(x):
+            return self.matrix @ x
+        wide = x[:, None] if x.ndim == 1 else x
+        ways = self._ways
+        if ways.by_blocks and np.result_type(self.dtype, x.dtype) == self.dtype:
+            way = ways.backward if self._transposed else ways.forward
+            y = way(wide.astype(self.dtype, copy=False))
+        elif self._transposed:
+            y = _by_columns(self.matrix, wide)
+        else:
+            y = ways.by_rows(wide)
+        return y[:, 0] if x.ndim == 1 else y
+
+    def _ours(self, x: Any) -> bool:
+        """Whether x is an array that the plain product takes, and the product not a small one."""
+        return (
+            type(x) is np.ndarray
+            and namespace(self.matrix.data) is np
+            and x.ndim in (1, 2)
+            and len(x) == self.matrix.shape[1]
+            and x.dtype.char in "bBhHiIlLqQfdgFDG"
+            and self.matrix.nnz * (x.size // max(len(x), 1)) > SMALL
+        )
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return f"<{rows}x{columns} Product of {self.matrix.nnz} stored entries, {self.dtype}>"
+
+
+class Ways:
+    """The products with one matrix, each prepared when it is first asked for."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self.blocks = blocks
+
+    @cached_property
+    def by_blocks(self) -> bool:
+        """Whether the blocks are of a kind that BLAS multiplies, and large enough to pay."""
+        blocks = self.blocks
+        entries = blocks.matrix.nnz
+        return (
+            blocks.matrix.dtype.char in "fdFD"
+            and blocks.height > 1
+            and entries >= SHARED * blocks.positions * blocks.groups
+            and entries >= RUN * len(blocks.runs())
+        )
+
+    @cached_property
+    def forward(self) -> Forward:
+        return Forward(self.blocks)
+
+    @cached_property
+    def backward(self) -> Backward:
+        return Backward(self.blocks)
+
+    @cached_property
+    def _ranges(self) -> list[tuple[slice, Sparse]]:
+        """The matrix in ranges of rows; its arrays are not copied."""
+        matrix = self.blocks.matrix
+        pointers = matrix.indptr
+        marks = np.arange(0, matrix.nnz, ROWS)
+        cuts = np.unique([0, *np.searchsorted(pointers, marks), matrix.shape[0]]).tolist()
+        parts = [slice(a, b) for a, b in pairwise(cuts)]
+        result = []
+        for part in parts:
+            start, stop = pointers[part.start], pointers[part.stop]
+            arrays = sparse.Compressed(
+                matrix.data[start:stop],
+                matrix.indices[start:stop],
+                pointers[part.start : part.stop + 1] - start,
+                (part.stop - part.start, matrix.shape[1]),
+            )
+            result.append((part, sparse.wrap(arrays)))
+        return result
+
+    def by_rows(self, x: Array) -> Array:
+        """The plain product of ranges of rows."""
+        matrix = self.blocks.matrix
+        y = np.empty((matrix.shape[0], x.shape[1]), np.result_type(matrix.dtype, x.dtype))
+        for _ in ordered(partial(_multiply, np.ascontiguousarray(x), y), self._ranges):
+            pass
+        return y
+
+
+def _multiply(x: Array, y: Array, item: tuple[slice, Sparse]) -> None:
+    rows, matrix = item
+    y[rows] = matrix @ x
+
+
+def _by_columns(matrix: Sparse, g: Array) -> Array:
+    """The plain product with ranges of g's columns: none writes where another does."""
+    parts = list(slices(g.shape[1], -(-g.shape[1] // (os.cpu_count() or 1))))
+    done = ordered(lambda part: matrix @ np.ascontiguousarray(g[:, part]), parts)
+    return np.concatenate(list(done), axis=1)
+
+
+class Explicit(Matrices):
+    """A bilinear layer whose matrix has rows that share their columns."""
+
+    groups: int
+
+    def product(self, w: Any, layout: str = "channels_first") -> Product:
+        """T(w) with faster products: `T @ X`, `T.T @ G`, and `T.matrix`, the sparse array.
+
+        w and layout are those of matrix(w), and so are the errors. X: (columns, N), one column
+        for each item; see Product.
+
+        >>> import numpy as np, toeplitz
+        >>> conv = toeplitz.Conv((1, 4), (1, 1, 2))
+        >>> conv.product(np.array([[[1.0, 2.0]]])) @ np.arange(8.0).reshape(4, 2)
+        array([[ 4.,  7.],
+               [10., 13.],
+               [16., 19.]])
+        """
+        matrix = self.matrix(w, layout=layout)
+        return Product(Ways(self._shared(matrix, layout == "channels_last")))
+
+    def _shared(self, matrix: Sparse, last: bool = False) -> Blocks:
+        height = self.weight_shape[0] // self.groups
+        return Blocks(matrix, self.groups, height, self.weight_shape[1], last)
+
+    def times(self, w: Array, items: Array) -> Array:
+        """T(w) applied to each row of items (N, columns)."""
+        return sparse.times(Product(Ways(self._shared(self.matrix(w)))), items)
