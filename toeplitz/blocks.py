@@ -7,21 +7,19 @@ serve them all: gather X once for the position, then BLAS multiplies the block. 
 read where they stand; nothing is stored beside the matrix.
 """
 
-import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from math import prod
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from toeplitz import sparse
 from toeplitz.arrays import Array
 from toeplitz.axis import Indices
+from toeplitz.cores import ordered, slices
 from toeplitz.sparse import Sparse
 
 GATHERED = 1 << 13  # rows of X that are gathered at a time, so that they stay in cache
@@ -30,9 +28,6 @@ WIDTH = 256  # bytes of a row of X that are multiplied at a time
 # OpenBLAS splits larger products among threads of its own, which wait for each other when
 # several of ours call it: interface/gemm.c, SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD.
 ALONE = 1 << 18
-
-Result = TypeVar("Result")
-Item = TypeVar("Item")
 
 
 class Run(NamedTuple):
@@ -223,7 +218,7 @@ class Backward:
         where = np.concatenate([blocks.targets(run, spot, len(unique)) for run, spot in split])
         size = len(unique) * blocks.groups * blocks.inputs // blocks.together
         arrays = sparse.Compressed(
-            np.ones(len(where), _real(blocks.matrix.dtype)),
+            np.ones(len(where), blocks.matrix.dtype),
             where.astype(np.int32),
             np.arange(len(where) + 1, dtype=np.int32),
             (len(where), size),
@@ -258,9 +253,7 @@ class Backward:
                 upstream = blocks.rows(g, run)
                 for part in slices(run.width, ALONE // (blocks.height * items)):
                     np.matmul(values[:, :, part], upstream, out=target[:, :, part])
-        # A real one times a complex number would make nan of inf: add the parts as reals.
-        wide = sent.reshape(scatter.add.shape[1], -1).view(scatter.add.dtype)
-        added = (scatter.add @ wide).view(g.dtype)
+        added = scatter.add @ sent.reshape(scatter.add.shape[1], -1)
         return blocks.pixels(added.reshape(-1, items))
 
 
@@ -270,29 +263,3 @@ def _segments(spots: Indices) -> list[tuple[Any, slice]]:
     if len(cuts) > len(spots) // 4:
         return [(spots, slice(0, len(spots)))]
     return [(slice(int(spots[a]), int(spots[b - 1]) + 1), slice(a, b)) for a, b in pairwise(cuts)]
-
-
-def _real(dtype: Any) -> Any:
-    return np.empty(0, dtype).real.dtype
-
-
-def slices(size: int, most: int) -> Iterator[slice]:
-    """The range of a size in slices of `most`, or of one."""
-    most = max(1, most)
-    return (slice(start, min(start + most, size)) for start in range(0, size, most))
-
-
-def ordered(work: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
-    """The results in the order of the items, worked out by all cores, few of them ahead."""
-    cores = os.cpu_count() or 1
-    if cores == 1 or len(items) < 2:
-        yield from map(work, items)
-        return
-    with ThreadPoolExecutor(cores) as pool:
-        ahead: deque[Future[Result]] = deque()
-        for item in items:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) > 4 * cores:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()

@@ -1,20 +1,18 @@
 """The explicit matrix with products of its own: by blocks or row by row, on all cores."""
 
-import os
-from functools import cached_property, partial
-from itertools import pairwise
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from toeplitz import sparse
 from toeplitz.arrays import Array, DType, namespace
-from toeplitz.blocks import Backward, Blocks, Forward, ordered, slices
+from toeplitz.blocks import Backward, Blocks, Forward
 from toeplitz.matrices import Matrices
+from toeplitz.rows import Rows
 from toeplitz.sparse import Sparse
 
 SMALL = 1 << 20  # multiply-adds below which the plain product is as fast
-ROWS = 1 << 16  # entries in a range of rows that one thread multiplies at a time
 RUN = 1 << 11  # entries in a run of positions, on average, from which its steps in Python pay
 SHARED = 32  # entries in a block from which BLAS pays
 
@@ -33,10 +31,11 @@ class Product:
     The rows of one position and group, one for each output channel of the group, have the same
     columns. Their values stand in CSR as one dense block (O/G, K): BLAS multiplies it with the K
     rows of X, gathered once. That is also why there is no product in BSR: its replicated blocks
-    (O/G, C/G) are parts of this one, with the same values stored. Blocks are used for float32,
-    float64 and their complex kin. Other dtypes, and depthwise layers, whose rows share nothing,
-    go through the plain product of ranges of rows, one for each core at a time. Small products
-    are the plain ones, and so is every product on a GPU, where cupyx's own uses the device.
+    (O/G, C/G) are parts of this one, with the same values stored. Blocks are used for float32
+    and float64; of complex numbers BLAS makes nan where the plain product has inf. They, integers
+    and depthwise layers, whose rows share nothing, go through the plain product of ranges of
+    rows, one for each core at a time. Small products are the plain ones, and so is every product
+    on a GPU, where cupyx's own uses the device.
 
     Errors: those of the plain product.
 
@@ -83,9 +82,9 @@ class Product:
             way = ways.backward if self._transposed else ways.forward
             y = way(wide.astype(self.dtype, copy=False))
         elif self._transposed:
-            y = _by_columns(self.matrix, wide)
+            y = ways.rows.backward(wide)
         else:
-            y = ways.by_rows(wide)
+            y = ways.rows.forward(wide)
         return y[:, 0] if x.ndim == 1 else y
 
     def _ours(self, x: Any) -> bool:
@@ -116,7 +115,7 @@ class Ways:
         blocks = self.blocks
         entries = blocks.matrix.nnz
         return (
-            blocks.matrix.dtype.char in "fdFD"
+            blocks.matrix.dtype.char in "fd"
             and blocks.height > 1
             and entries >= SHARED * blocks.positions * blocks.groups
             and entries >= RUN * len(blocks.runs())
@@ -131,44 +130,8 @@ class Ways:
         return Backward(self.blocks)
 
     @cached_property
-    def _ranges(self) -> list[tuple[slice, Sparse]]:
-        """The matrix in ranges of rows; its arrays are not copied."""
-        matrix = self.blocks.matrix
-        pointers = matrix.indptr
-        marks = np.arange(0, matrix.nnz, ROWS)
-        cuts = np.unique([0, *np.searchsorted(pointers, marks), matrix.shape[0]]).tolist()
-        parts = [slice(a, b) for a, b in pairwise(cuts)]
-        result = []
-        for part in parts:
-            start, stop = pointers[part.start], pointers[part.stop]
-            arrays = sparse.Compressed(
-                matrix.data[start:stop],
-                matrix.indices[start:stop],
-                pointers[part.start : part.stop + 1] - start,
-                (part.stop - part.start, matrix.shape[1]),
-            )
-            result.append((part, sparse.wrap(arrays)))
-        return result
-
-    def by_rows(self, x: Array) -> Array:
-        """The plain product of ranges of rows."""
-        matrix = self.blocks.matrix
-        y = np.empty((matrix.shape[0], x.shape[1]), np.result_type(matrix.dtype, x.dtype))
-        for _ in ordered(partial(_multiply, np.ascontiguousarray(x), y), self._ranges):
-            pass
-        return y
-
-
-def _multiply(x: Array, y: Array, item: tuple[slice, Sparse]) -> None:
-    rows, matrix = item
-    y[rows] = matrix @ x
-
-
-def _by_columns(matrix: Sparse, g: Array) -> Array:
-    """The plain product with ranges of g's columns: none writes where another does."""
-    parts = list(slices(g.shape[1], -(-g.shape[1] // (os.cpu_count() or 1))))
-    done = ordered(lambda part: matrix @ np.ascontiguousarray(g[:, part]), parts)
-    return np.concatenate(list(done), axis=1)
+    def rows(self) -> Rows:
+        return Rows(self.blocks.matrix)
 
 
 class Explicit(Matrices):

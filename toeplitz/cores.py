@@ -1,0 +1,36 @@
+"""Work in pieces on all cores, the results in order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+def cores() -> int:
+    """How many pieces run at a time."""
+    return os.cpu_count() or 1
+
+
+def slices(size: int, most: int) -> Iterator[slice]:
+    """The range of a size in slices of `most`, or of one."""
+    most = max(1, most)
+    return (slice(start, min(start + most, size)) for start in range(0, size, most))
+
+
+def ordered(work: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
+    """The results in the order of the items, worked out by all cores, few of them ahead."""
+    if cores() == 1 or len(items) < 2:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(min(cores(), len(items))) as pool:
+        ahead: deque[Future[Result]] = deque()
+        for item in items:
+            ahead.append(pool.submit(work, item))
+            if len(ahead) > 4 * cores():
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
