@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal as same
 
 import toeplitz
-from toeplitz import blocks, product, rows
+from toeplitz import blocks, product, ranges
 
 LAYOUTS = st.sampled_from(("channels_first", "channels_last"))
 DTYPES = tuple(map(np.dtype, "bBhHiIlLqQfdgFDG"))  # what scipy.sparse holds, bool excepted
@@ -28,7 +28,7 @@ def small(by_blocks=True, cores=3):
     stack = ExitStack()
     for module, name, value in (
         (product, "SMALL", 0),
-        (rows, "ROWS", 5),
+        (ranges, "ROWS", 5),
         (product, "RUN", 0 if by_blocks else never),
         (product, "SHARED", 0),
         (blocks, "GATHERED", 6),

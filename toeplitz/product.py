@@ -9,7 +9,7 @@ from toeplitz import sparse
 from toeplitz.arrays import Array, DType, namespace
 from toeplitz.blocks import Backward, Blocks, Forward
 from toeplitz.matrices import Matrices
-from toeplitz.rows import Rows
+from toeplitz.ranges import Ranges
 from toeplitz.sparse import Sparse
 
 SMALL = 1 << 20  # multiply-adds below which the plain product is as fast
@@ -82,9 +82,9 @@ class Product:
             way = ways.backward if self._transposed else ways.forward
             y = way(wide.astype(self.dtype, copy=False))
         elif self._transposed:
-            y = ways.rows.backward(wide)
+            y = ways.ranges.backward(wide)
         else:
-            y = ways.rows.forward(wide)
+            y = ways.ranges.forward(wide)
         return y[:, 0] if x.ndim == 1 else y
 
     def _ours(self, x: Any) -> bool:
@@ -130,8 +130,8 @@ class Ways:
         return Backward(self.blocks)
 
     @cached_property
-    def rows(self) -> Rows:
-        return Rows(self.blocks.matrix)
+    def ranges(self) -> Ranges:
+        return Ranges(self.blocks.matrix)
 
 
 class Explicit(Matrices):

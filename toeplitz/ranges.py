@@ -11,7 +11,7 @@ from toeplitz.arrays import Array
 from toeplitz.cores import cores, ordered, slices
 from toeplitz.sparse import Sparse
 
-ROWS = 1 << 16  # entries in a range of rows
+ROWS = 1 << 18  # entries in a range of rows
 OVERLAP = 4  # how often a column may be added to before ranges of items are the better pieces
 
 
@@ -24,7 +24,7 @@ class Range(NamedTuple):
     last: int
 
 
-class Rows:
+class Ranges:
     """Both products with a CSR matrix whose indices are sorted."""
 
     def __init__(self, matrix: Sparse) -> None:

@@ -1,0 +1,79 @@
+"""Products of the explicit matrix beside those of other libraries, on the same matrix.
+
+Run with: pytest tests/benchmarks/test_products.py -s -n 0
+MKL takes part if sparse_dot_mkl finds it, PyTorch if it is installed.
+"""
+
+import warnings
+from importlib import import_module
+from statistics import median
+
+import numpy as np
+import pytest
+from timing import alternating
+
+import toeplitz
+
+ITEMS = 32
+ROUNDS = 7
+LAYERS = {
+    "64→64, 56², 3x3": toeplitz.Conv((64, 56, 56), (64, 64, 3, 3), padding=1),
+    "128→128, 28², 3x3": toeplitz.Conv((128, 28, 28), (128, 128, 3, 3), padding=1),
+    "256→256, 14², 3x3": toeplitz.Conv((256, 14, 14), (256, 256, 3, 3), padding=1),
+    "16→16, 56², 3x3": toeplitz.Conv((16, 56, 56), (16, 16, 3, 3), padding=1),
+    "3→64, 224², 7x7, stride 2": toeplitz.Conv((3, 224, 224), (64, 3, 7, 7), 2, padding=3),
+    "depthwise 128, 56², 3x3": toeplitz.Conv((128, 56, 56), (128, 1, 3, 3), padding=1, groups=128),
+    "256→64, 56², 1x1": toeplitz.Conv((256, 56, 56), (64, 256, 1, 1)),
+    "64→64, 16000, 3": toeplitz.Conv((64, 16000), (64, 64, 3)),
+    "16→16, 32³, 3x3x3": toeplitz.Conv((16, 32, 32, 32), (16, 16, 3, 3, 3), padding=1),
+}
+# Rows that share nothing: there is no block to multiply, and other libraries are faster.
+NO_BLOCKS = {"depthwise 128, 56², 3x3"}
+
+
+def peers(matrix, x):
+    """The same product by other libraries, as far as they are installed."""
+    found = {"scipy": lambda: matrix @ x}
+    try:
+        torch = import_module("torch")
+    except ImportError:
+        pass
+    else:
+        arrays = [torch.from_numpy(a) for a in (matrix.indptr, matrix.indices, matrix.data)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "sparse CSR tensor support is in beta state"
+            theirs = torch.sparse_csr_tensor(*arrays, size=matrix.shape)
+        tensor = torch.from_numpy(x)
+        found["torch"] = lambda: theirs @ tensor
+    try:
+        multiply = import_module("sparse_dot_mkl").dot_product_mkl
+    except (ImportError, OSError):
+        pass
+    else:
+        found["MKL"] = lambda: multiply(matrix, x)
+    return found
+
+
+def ratio(slow, fast):
+    """How many times longer: of the best rounds, and of the medians."""
+    return f"{min(slow) / min(fast):.2f}x best, {median(slow) / median(fast):.2f}x median"
+
+
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_product_against_other_libraries(name, layout):
+    conv = LAYERS[name]
+    rng = np.random.default_rng(0)
+    T = conv.product(rng.standard_normal(conv.weight_shape, np.float32), layout)
+    g, x = (rng.standard_normal((size, ITEMS), np.float32) for size in T.shape)
+    others = peers(T.matrix, x)
+    ours, back, *taken = alternating(
+        lambda: T @ x, lambda: T.T @ g, *others.values(), rounds=ROUNDS
+    )
+    print(f"\n{name}, {layout}: {T.matrix.nnz} entries, {median(ours) * 1e3:.0f} ms")
+    for other, seconds in zip(others, taken, strict=True):
+        print(f"  {other:<8} {ratio(seconds, ours)}")
+    print(f"  T.T @ G  {ratio(back, ours)}")
+    if name not in NO_BLOCKS:
+        assert min(map(median, taken)) >= 1.5 * median(ours)
+        assert median(back) <= 1.3 * median(ours)
