@@ -31,6 +31,7 @@ def small(by_blocks=True, cores=3):
         (ranges, "ROWS", 5),
         (product, "RUN", 0 if by_blocks else never),
         (product, "SHARED", 0),
+        (product, "LONG", 0),
         (blocks, "GATHERED", 6),
         (blocks, "SENT", 7),
         (blocks, "WIDTH", 16),

@@ -16,8 +16,10 @@ def cores() -> int:
 
 
 def slices(size: int, most: int) -> Iterator[slice]:
-    """The range of a size in slices of `most`, or of one."""
+    """The range of a size in slices of `most`, or of one; a short rest is spread over all."""
     most = max(1, most)
+    if 0 < size % most < most / 2:
+        most = -(-size // -(-size // most))
     return (slice(start, min(start + most, size)) for start in range(0, size, most))
 
 

@@ -15,6 +15,7 @@ from toeplitz.sparse import Sparse
 SMALL = 1 << 20  # multiply-adds below which the plain product is as fast
 RUN = 1 << 11  # entries in a run of positions, on average, from which its steps in Python pay
 SHARED = 32  # entries in a block from which BLAS pays
+LONG = 64  # entries in a row from which ranges of rows pay: below, writing the result takes longest
 
 
 class Product:
@@ -32,10 +33,10 @@ class Product:
     columns. Their values stand in CSR as one dense block (O/G, K): BLAS multiplies it with the K
     rows of X, gathered once. That is also why there is no product in BSR: its replicated blocks
     (O/G, C/G) are parts of this one, with the same values stored. Blocks are used for float32
-    and float64; of complex numbers BLAS makes nan where the plain product has inf. They, integers
-    and depthwise layers, whose rows share nothing, go through the plain product of ranges of
-    rows, one for each core at a time. Small products are the plain ones, and so is every product
-    on a GPU, where cupyx's own uses the device.
+    and float64; of complex numbers BLAS makes nan where the plain product has inf. They and
+    integers go through the plain product of ranges of rows, one for each core at a time. Small
+    products and those of depthwise layers, whose short rows share nothing, are the plain ones,
+    and so is every product on a GPU, where cupyx's own uses the device.
 
     Errors: those of the plain product.
 
@@ -78,6 +79,8 @@ class Product:
             return self.matrix @ x
         wide = x[:, None] if x.ndim == 1 else x
         ways = self._ways
+        if not (ways.by_blocks or ways.long):
+            return self.matrix @ x
         if ways.by_blocks and np.result_type(self.dtype, x.dtype) == self.dtype:
             way = ways.backward if self._transposed else ways.forward
             y = way(wide.astype(self.dtype, copy=False))
@@ -120,6 +123,12 @@ class Ways:
             and entries >= SHARED * blocks.positions * blocks.groups
             and entries >= RUN * len(blocks.runs())
         )
+
+    @property
+    def long(self) -> bool:
+        """Whether the rows are long enough for ranges of them."""
+        matrix = self.blocks.matrix
+        return bool(matrix.nnz >= LONG * matrix.shape[0])
 
     @cached_property
     def forward(self) -> Forward:

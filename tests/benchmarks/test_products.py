@@ -27,7 +27,7 @@ LAYERS = {
     "64→64, 16000, 3": toeplitz.Conv((64, 16000), (64, 64, 3)),
     "16→16, 32³, 3x3x3": toeplitz.Conv((16, 32, 32, 32), (16, 16, 3, 3, 3), padding=1),
 }
-# Rows that share nothing: there is no block to multiply, and other libraries are faster.
+# Rows that share nothing: there is no block to multiply, and the product is scipy's.
 NO_BLOCKS = {"depthwise 128, 56², 3x3"}
 
 
