@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import toeplitz
 from toeplitz import blas
 from toeplitz.operators import lanes
-from toeplitz.operators.blocks import Blocks
+from toeplitz.operators.structured import Structured
 from toeplitz.threads import threads
 
 LAYOUTS = ("channels_first", "channels_last")
@@ -29,9 +29,9 @@ def numbers(shape, seed, dtype):
 def cut(patch, block, innermost, count):
     """Cut work into small blocks for so many threads."""
     patch.setenv("TOEPLITZ_NUM_THREADS", str(count))
-    patch.setattr("toeplitz.operators.blocks.BLOCK", block)
-    patch.setattr("toeplitz.operators.blocks.INNERMOST", innermost)
-    patch.setattr("toeplitz.operators.blocks.THREADED", 1)
+    patch.setattr("toeplitz.operators.structured.BLOCK", block)
+    patch.setattr("toeplitz.operators.structured.INNERMOST", innermost)
+    patch.setattr("toeplitz.operators.structured.THREADED", 1)
     patch.setattr("toeplitz.operators.COLUMNS", innermost)
 
 
@@ -91,8 +91,8 @@ def test_rounded_results_do_not_depend_on_the_threads(layout, monkeypatch):
     w = rng.standard_normal(conv.weight_shape, np.float32)
     X = rng.standard_normal((prod(conv.input_shape), 3), np.float32)
     G = rng.standard_normal((prod(conv.output_shape), 3), np.float32)
-    monkeypatch.setattr("toeplitz.operators.blocks.THREADED", 1)
-    monkeypatch.setattr("toeplitz.operators.blocks.BLOCK", 5000)
+    monkeypatch.setattr("toeplitz.operators.structured.THREADED", 1)
+    monkeypatch.setattr("toeplitz.operators.structured.BLOCK", 5000)
     results = []
     for count in ("1", "2", "5"):
         monkeypatch.setenv("TOEPLITZ_NUM_THREADS", count)
@@ -204,5 +204,5 @@ def test_an_error_on_a_thread_reaches_the_caller():
 def test_axes_are_merged_where_channels_are_few():
     few = toeplitz.Conv((3, 32, 32), (64, 3, 7, 7), stride=2, padding=3)
     many = toeplitz.Conv((64, 56, 56), (64, 64, 3, 3), padding=1)
-    assert any(axis.merged for axis in Blocks(few, LAYOUTS[0], np.dtype("f")).plan.axes)
-    assert not Blocks(many, LAYOUTS[0], np.dtype("f")).plan.axes[0].merged
+    assert any(axis.merged for axis in Structured(few, LAYOUTS[0], np.dtype("f")).plan.axes)
+    assert not Structured(many, LAYOUTS[0], np.dtype("f")).plan.axes[0].merged

@@ -19,8 +19,8 @@ import numpy as np
 from toeplitz import sparse
 from toeplitz.arrays import Array
 from toeplitz.axis import Indices
-from toeplitz.cores import ordered, slices
 from toeplitz.sparse import Sparse
+from toeplitz.threads import ordered, slices
 
 GATHERED = 1 << 13  # rows of X that are gathered at a time, so that they stay in cache
 SENT = 1 << 14  # rows that are sent back at a time: neighbours add to the same ones

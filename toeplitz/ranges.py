@@ -8,8 +8,8 @@ import numpy as np
 
 from toeplitz import sparse
 from toeplitz.arrays import Array
-from toeplitz.cores import cores, ordered, slices
 from toeplitz.sparse import Sparse
+from toeplitz.threads import ordered, slices, threads
 
 ROWS = 1 << 18  # entries in a range of rows
 OVERLAP = 4  # how often a column may be added to before ranges of items are the better pieces
@@ -80,6 +80,6 @@ class Ranges:
 
     def _by_items(self, g: Array) -> Array:
         """The plain product with ranges of g's columns: none writes where another does."""
-        parts = list(slices(g.shape[1], -(-g.shape[1] // cores())))
+        parts = list(slices(g.shape[1], -(-g.shape[1] // threads())))
         done = ordered(lambda part: self.matrix.T @ np.ascontiguousarray(g[:, part]), parts)
         return np.concatenate(list(done), axis=1)

@@ -1,6 +1,13 @@
-"""How many threads to compute with."""
+"""How many threads to compute with, and work in pieces on all of them, the results in order."""
 
 import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 def threads() -> int:
@@ -11,3 +18,26 @@ def threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def slices(size: int, most: int) -> Iterator[slice]:
+    """The range of a size in slices of `most`, or of one; a short rest is spread over all."""
+    most = max(1, most)
+    if 0 < size % most < most / 2:
+        most = -(-size // -(-size // most))
+    return (slice(start, min(start + most, size)) for start in range(0, size, most))
+
+
+def ordered(work: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
+    """The results in the order of the items, worked out by all threads, few of them ahead."""
+    if threads() == 1 or len(items) < 2:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(min(threads(), len(items))) as pool:
+        ahead: deque[Future[Result]] = deque()
+        for item in items:
+            ahead.append(pool.submit(work, item))
+            if len(ahead) > 4 * threads():
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

@@ -10,8 +10,8 @@ import numpy as np
 from toeplitz import blas
 from toeplitz.arrays import Array, DType, flat, namespace, sparse_namespace
 from toeplitz.conv import Conv
-from toeplitz.operators.blocks import INNERMOST, Blocks
 from toeplitz.operators.patches import Patches
+from toeplitz.operators.structured import INNERMOST, Structured
 from toeplitz.operators.taps import Taps
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class _Forward:
         self.conv, self.w, self.last = conv, w, layout == "channels_last"
         self.layout = layout
         self.finite = bool(namespace(w).isfinite(w).all())
-        self._made: dict[tuple[DType, bool], tuple[Blocks, Array]] = {}
+        self._made: dict[tuple[DType, bool], tuple[Structured, Array]] = {}
 
     def times(self, x: Array) -> Array:
         """T(w) @ x for x (inputs,) or (inputs, N)."""
@@ -97,9 +97,9 @@ class _Forward:
             y[:, first : first + COLUMNS] = flat(run(some, weights)).T
         return y
 
-    def _blocks(self, dtype: DType, adjoint: bool) -> tuple[Blocks, Array]:
+    def _blocks(self, dtype: DType, adjoint: bool) -> tuple[Structured, Array]:
         if (dtype, adjoint) not in self._made:
-            blocks = Blocks(self.conv, self.layout, dtype, adjoint)
+            blocks = Structured(self.conv, self.layout, dtype, adjoint)
             self._made[dtype, adjoint] = blocks, blocks.weights(self.w)
         return self._made[dtype, adjoint]
 
@@ -132,7 +132,7 @@ class _Unfolded:
 
     def __init__(self, conv: Conv, x: Array) -> None:
         self.conv, self.x = conv, x
-        self._made: dict[DType, Blocks] = {}
+        self._made: dict[DType, Structured] = {}
 
     def times(self, w: Array) -> Array:
         """U(x) @ w for w (weights,)."""
@@ -147,7 +147,7 @@ class _Unfolded:
         dtype = np.result_type(g.dtype, self.x.dtype)
         if len(self.x) and has_blocks(self.conv, g, dtype):
             if dtype not in self._made:
-                self._made[dtype] = Blocks(self.conv, "channels_first", dtype)
+                self._made[dtype] = Structured(self.conv, "channels_first", dtype)
             w = self._made[dtype].weight_gradient(upstream, self.x)
         else:
             w = Patches(self.conv).weight_gradient(upstream, self.x)

@@ -26,7 +26,7 @@ Shares = list[list[Block]]  # what runs side by side
 Run = Callable[[Stage, Block], None]
 
 
-class Blocks:
+class Structured:
     """The products of one geometry, layout and dtype that BLAS has; adjoint: laid out for that one.
 
     Batches are (N, *item), items as the layout has them: (C, *S) or (*S, C). In channels_first
