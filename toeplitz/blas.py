@@ -5,8 +5,9 @@ ctypes: those of the package mkl if it is installed, else those that scipy gives
 """
 
 import ctypes
+import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -36,11 +37,24 @@ def side_by_side(work: Callable[[T], Any], parts: Sequence[T]) -> None:
         for part in parts:
             _alone(work, part)
         return
-    with single_threaded(), ThreadPoolExecutor(len(parts) - 1) as pool:
-        others = [pool.submit(_alone, work, part) for part in parts[1:]]
-        _alone(work, parts[0])
+    with single_threaded():
+        others = [_pool().submit(_alone, work, part) for part in parts[1:]]
+        try:
+            _alone(work, parts[0])
+        finally:
+            wait(others)
         for other in others:
             other.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that wait for work: to start them takes as long as a small product."""
+    return ThreadPoolExecutor(thread_name_prefix="toeplitz")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of them
 
 
 def _alone(work: Callable[[T], Any], part: T) -> None:

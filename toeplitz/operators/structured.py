@@ -19,7 +19,7 @@ from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.threads import threads
 
 BLOCK = 1 << 20  # bytes of a block, which stay in the cache of a core
-THREADED = 1 << 22  # multiply-adds from which threads pay
+THREADED = 1 << 24  # multiply-adds from which threads pay
 INNERMOST = 64  # items that lie innermost are taken so many at a time
 
 Shares = list[list[Block]]  # what runs side by side
@@ -52,6 +52,7 @@ class Structured:
         shape = (len(self.plan.taps), conv.groups, *(sizes if self.last else sizes[::-1]))
         turned = numbers.transpose(*apart, 0, *inner).reshape(shape)
         self.order = np.ascontiguousarray(turned)  # what is taken by it lies in its order
+        self._free: dict[tuple[str, Form, int], list[Stage]] = {}
 
     def weights(self, w: Array) -> Array:
         """w in the order of the products."""
@@ -75,7 +76,7 @@ class Structured:
                 here[...] = stage.outputs
 
         direct = self.direct and all(item.flags.c_contiguous for item in items)
-        self._run(run, [self._even(self._blocks(items))], items, direct)
+        self._run("forward", run, [self._even(self._blocks(items))], items, direct)
         return y
 
     def adjoint(self, g: Array, weights: Array, innermost: bool = False) -> Array:
@@ -105,7 +106,7 @@ class Structured:
         direct = self.direct and len(self.plan.taps) == 1
         direct = direct and all(item.flags.c_contiguous for item in items)
         phases = [self._even(self._blocks(items))] if direct else self._apart(upstream)
-        self._run(run, phases, upstream, direct)
+        self._run("adjoint", run, phases, upstream, direct)
         return x
 
     def weight_gradient(self, g: Array, x: Array) -> Array:
@@ -127,7 +128,7 @@ class Structured:
             else:
                 stage.multiply("weights", lanes, addresses[part[block]], here)
 
-        self._run(run, [shares], items, self.direct)
+        self._run("weights", run, [shares], items, self.direct)
         w = np.empty(self.conv.weight_count, self.dtype)
         w[self.order] = totals.sum(axis=0)
         return w.reshape(self.conv.weight_shape)
@@ -199,22 +200,32 @@ class Structured:
             return [[blocks]]
         return [self._even(blocks[0::2]), self._even(blocks[1::2])]
 
-    def _run(self, run: Run, phases: list[Shares], items: Sequence[Array], direct: bool) -> None:
+    def _run(
+        self, kind: str, run: Run, phases: list[Shares], items: Sequence[Array], direct: bool
+    ) -> None:
         def work(share: list[Block]) -> None:
-            stages: dict[tuple[int, int], Stage] = {}
+            mine: dict[tuple[str, Form, int], Stage] = {}
             for block in share:
-                rows, innermost = block.stop - block.first, 1
-                sliced = False
+                rows, innermost, sliced = block.stop - block.first, 1, False
                 if not self.last:
                     innermost = items[block.item].shape[-1]
                     sliced = not items[block.item].flags.c_contiguous
-                if (rows, innermost) not in stages:
-                    form = Form(self.last, self.dtype, innermost, direct, sliced)
-                    stages[rows, innermost] = Stage(self.plan, form, rows)
-                run(stages[rows, innermost], block)
+                key = kind, Form(self.last, self.dtype, innermost, direct, sliced), rows
+                if key not in mine:
+                    mine[key] = self._stage(*key)
+                run(mine[key], block)
+            for key, stage in mine.items():
+                self._free.setdefault(key, []).append(stage)
 
         for shares in phases:
             blas.side_by_side(work, shares)
+
+    def _stage(self, kind: str, form: Form, rows: int) -> Stage:
+        """A stage that nobody works with: one kind of product may rely on what it left there."""
+        try:
+            return self._free[kind, form, rows].pop()
+        except (KeyError, IndexError):
+            return Stage(self.plan, form, rows)
 
 
 def _addresses(weights: Array) -> list[list[int]]:
