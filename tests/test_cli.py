@@ -14,7 +14,7 @@ import scipy.io
 import scipy.sparse
 
 import toeplitz
-from toeplitz import blas, cli, export, machine, memory
+from toeplitz import cli, export, machine, memory
 
 SETTINGS = ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS", "PYTHONSAFEPATH")
 
@@ -25,7 +25,7 @@ def plain(monkeypatch, tmp_path, tmp_path_factory):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOEPLITZ_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setattr(machine, "rates", lambda: machine.EXAMPLE)
-    monkeypatch.setattr(blas, "threads", lambda: 2)
+    monkeypatch.setenv("TOEPLITZ_NUM_THREADS", "2")
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 
@@ -210,7 +210,7 @@ estimated for this machine, a product with 32 columns:
   dense               20 ms        7 ms
   operator                -        1 ms
   many products  operator: csr would take 5.73 MB and a product 3x as long
-  one product    operator, or a convolution library: a matrix is the wrong tool, csr takes 5x as long
+  one product    operator or a convolution library; a matrix is the wrong tool: csr 5x as long
 """,
     "toeplitz info --input 1x3 --weight 1x1x3 --transpose --stride 2 --dtype int64": """\
 ConvTranspose((1, 3), (1, 1, 3), stride=(2,))
@@ -236,7 +236,7 @@ estimated for this machine, a product with 1 column:
   dense              200 µs        5 µs
   operator                -      200 µs
   many products  csr: 140 bytes, built once; the operator takes 40x as long
-  one product    csr, or a convolution library: 200 µs with its building
+  one product    csr or a convolution library: 200 µs with its building
 """,
 }
 

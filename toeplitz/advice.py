@@ -10,6 +10,7 @@ from toeplitz.memory import readable
 from toeplitz.operators.blocks import THREADED
 from toeplitz.operators.lanes import MULTIPLY, START
 from toeplitz.operators.size import plan_of, workers
+from toeplitz.threads import threads
 
 MANY = 100  # products that a matrix is built for, where it is built to be kept
 ALIKE = 2  # times that the estimate cannot tell apart: then the fewest bytes count
@@ -108,10 +109,8 @@ def _reason(cost: Cost, routes: dict[str, Route], many: str, free: int | None) -
             least = min(route.bytes for route in _matrices(routes).values())
             return f"no matrix fits: {readable(least)} at least, {readable(free or 0)} are free"
         ratio = routes[rival].product / routes[many].product
-        longer = (
-            f"and a product {times(ratio)} as long" if ratio > ALIKE else "and be about as fast"
-        )
-        return f"{rival} would take {readable(routes[rival].bytes)} {longer}"
+        longer = f"a product {times(ratio)} as long" if ratio > ALIKE else "be about as fast"
+        return f"{rival} would take {readable(routes[rival].bytes)} and {longer}"
     if many == "dense":
         filled = cost.nnz / max(1, prod(cost.shape))
         if filled >= 0.5:
@@ -126,14 +125,14 @@ def _reason(cost: Cost, routes: dict[str, Route], many: str, free: int | None) -
 def _once(routes: dict[str, Route], one: str) -> str:
     rival = _best(_matrices(routes), 1)
     if one != "operator":
-        return f"{one}, or a convolution library: {about(routes[one].total(1))} with its building"
-    said = "operator, or a convolution library"
+        return f"{one} or a convolution library: {about(routes[one].total(1))} with its building"
+    said = "operator or a convolution library"
     if rival is None:
-        return f"{said}: a matrix is the wrong tool"
+        return f"{said}; a matrix is the wrong tool"
     ratio = routes[rival].total(1) / routes[one].total(1)
     if ratio > ALIKE:
-        return f"{said}: a matrix is the wrong tool, {rival} takes {times(ratio)} as long"
-    return f"{said}: a matrix would not pay"
+        return f"{said}; a matrix is the wrong tool: {rival} {times(ratio)} as long"
+    return f"{said}; a matrix would not pay"
 
 
 def _value(cost: Cost) -> float:
@@ -162,7 +161,7 @@ def _dense(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     build = _csr(cost, batch, rates)[0] + 2 * size * rates.byte
     if cost.dtype.char not in blas.ROUTINES:
         return build, rates.call + cells * WITHOUT_BLAS * rates.csr
-    cores = blas.threads() if batch > 1 and cells >= THREADED else 1
+    cores = threads() if batch > 1 and cells >= THREADED else 1
     return build, rates.call + max(size * rates.byte, cells * rates.multiply * _value(cost) / cores)
 
 
@@ -171,9 +170,9 @@ def _operator(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     conv, value = cost.geometry, _value(cost)
     positions = prod(conv.output_shape[1:])
     if cost.dtype.char not in blas.ROUTINES:
-        # By taps: each gathers its inputs and adds to all outputs.
-        gone = positions * prod(conv.kernel_size) * (conv.in_channels + conv.out_channels)
-        work = conv.macs * WITHOUT_BLAS * rates.csr + 2 * gone * rates.number
+        # The patches are gathered, then multiplied.
+        gathered = positions * prod(conv.kernel_size) * conv.in_channels
+        work = conv.macs * WITHOUT_BLAS * rates.csr + gathered * rates.number
         return 0.0, rates.start + batch * work
     plan = plan_of(conv)
     if plan is None:

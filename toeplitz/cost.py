@@ -72,9 +72,9 @@ class Cost:
         """Which route to products with (inputs, batch) arrays is the right one, and why.
 
         Seconds to build and for one product by "csr", "bsr", "dense" and "operator", estimated
-        from a few rates of this machine. The first time they are measured (about 0.2 s) and kept
-        in the user's cache folder; rates: others instead (`toeplitz.machine.Rates`). For one
-        convolution of real data a convolution library is faster than any of these.
+        from a few rates of this machine. The first time they are measured (about 0.3 s) and kept
+        in the user's cache folder; rates: others instead (`toeplitz.machine.Rates`). Where
+        only outputs are wanted a convolution library does as well, and needs no matrix.
 
         Errors: TypeError, ValueError for a batch that is no integer of at least 1.
 
@@ -89,7 +89,7 @@ class Cost:
           dense                2 ms      900 µs
           operator                -      200 µs
           many products  csr: 411 kB, built once; the operator takes 9x as long
-          one product    operator, or a convolution library: a matrix would not pay
+          one product    operator or a convolution library; a matrix would not pay
         """
         from toeplitz import advice, machine  # which import Conv, and that us
 

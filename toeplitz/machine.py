@@ -11,16 +11,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 
 from toeplitz import blas
 from toeplitz.conv import Conv
 from toeplitz.operators.lanes import START
+from toeplitz.threads import threads
 
 VARIABLE = "TOEPLITZ_CACHE_DIR"
 TURNS = 3  # the best counts: other work on the machine only ever adds
@@ -28,7 +29,7 @@ TURNS = 3  # the best counts: other work on the machine only ever adds
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds for the small steps of all routes, in float32 and on one core.
+    """Seconds, above zero, for the small steps of all routes, in float32 and on one core.
 
     call: a product with a tiny sparse matrix. start: one with a tiny operator, or to write a tiny
     matrix. item: each further item of an operator. byte: to read one, far from the cache. written:
@@ -54,7 +55,7 @@ EXAMPLE = Rates(5e-6, 2e-4, 3e-5, 5e-11, 4e-10, 2e-10, 5e-10, 1.3e-11, 2e-9)
 
 @cache
 def rates() -> Rates:
-    """The rates of this machine: kept from before, or measured (0.2 s) and kept.
+    """The rates of this machine: kept from before, or measured (0.3 s) and kept.
 
     They are kept in one small file of the user's cache folder, or of $TOEPLITZ_CACHE_DIR. A file
     that is damaged is written anew; where none can be written, nothing is kept.
@@ -149,8 +150,8 @@ def folder() -> Path | None:
 
 def _machine() -> list[str]:
     """What the rates depend on."""
-    ours = [f"{name} {version(name)}" for name in ("numpy", "scipy")]
-    return [_cpu(), f"{blas.threads()} threads", *ours, f"float32 {','.join(_names())}"]
+    versions = [f"numpy {np.__version__}", f"scipy {scipy.__version__}"]
+    return [_cpu(), f"{threads()} threads", *versions, ", ".join(_names())]
 
 
 def _cpu() -> str:

@@ -5,8 +5,9 @@ from math import prod
 from toeplitz import blas
 from toeplitz.arrays import DType
 from toeplitz.conv import Conv
-from toeplitz.operators import blocks, taps
+from toeplitz.operators import blocks
 from toeplitz.operators.lanes import Plan
+from toeplitz.threads import threads
 
 TABLES = 1 << 19  # numbers of the axis tables up to which a plan is made just to be asked
 POSITION = 8  # bytes of one number of a table
@@ -20,7 +21,7 @@ def plan_of(conv: Conv) -> Plan | None:
 
 def workers(conv: Conv, items: int = 1) -> int:
     """Threads that a product of so many items is shared by."""
-    return blas.threads() if conv.macs * items >= blocks.THREADED else 1
+    return threads() if conv.macs * items >= blocks.THREADED else 1
 
 
 def needed(conv: Conv, dtype: DType) -> int:
@@ -31,10 +32,10 @@ def needed(conv: Conv, dtype: DType) -> int:
     value, weights = dtype.itemsize, prod(conv.weight_shape)
     positions = prod(conv.output_shape[1:])
     if dtype.char not in blas.ROUTINES:
-        # By taps: where each reads and writes, what it reads, its product, and what that adds to.
-        lists = 2 * POSITION * positions * prod(conv.kernel_size) + conv.table_bytes
-        read = min(positions * conv.in_channels, taps.BLOCK)
-        return weights * 2 * value + lists + (read + 2 * positions * conv.out_channels) * value
+        # By patches: which input each tap reads, the inputs with a zero, the patches, the outputs.
+        reads = positions * prod(conv.kernel_size)
+        items = conv.in_channels * (prod(conv.input_shape[1:]) + 1 + reads)
+        return (weights + items + positions * conv.out_channels) * value + 4 * POSITION * reads
     # w as given and in the order of the products; while that order is made, two lists of it.
     own, making = weights * (2 * value + POSITION), weights * (value + 2 * POSITION)
     plan = plan_of(conv)
@@ -47,10 +48,10 @@ def needed(conv: Conv, dtype: DType) -> int:
 
 def _stages(plan: Plan, value: int) -> int:
     """Bytes of the blocks that are there at a time: one for each thread, and one for the rest."""
-    threads = workers(plan.conv)
-    rows = blocks.rows_of(plan, value, parts=threads)
+    most = workers(plan.conv)
+    rows = blocks.rows_of(plan, value, parts=most)
     whole, rest = divmod(plan.axes[0].outputs, rows)
-    return value * (min(threads, whole) * _stage(plan, rows) + (_stage(plan, rest) if rest else 0))
+    return value * (min(most, whole) * _stage(plan, rows) + (_stage(plan, rest) if rest else 0))
 
 
 def _stage(plan: Plan, rows: int) -> int:
