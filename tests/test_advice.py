@@ -201,8 +201,9 @@ def test_values_of_eight_bytes_take_twice_as_long():
 
 def test_integers_have_no_blas():
     told = times(SMALL.cost("i8"), 1, "csr")
-    assert told["operator"] == (0, 2 * SMALL.macs)
-    assert told["dense"] == (0, 2 * 36 * 64)
+    assert told["operator"] == (0, 2 * 2 * SMALL.macs)  # of eight bytes
+    assert told["dense"] == (0, 2 * 2 * 36 * 64)
+    assert times(SMALL.cost("i8"), 1, "multiply")["operator"] == (0, 0)
 
 
 WORDS = {

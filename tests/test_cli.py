@@ -227,7 +227,7 @@ ConvTranspose((1, 3), (1, 1, 3), stride=(2,))
   coo            144 bytes
   bsr            140 bytes  in layout channels_last: a block for each tap and position
   dense          168 bytes  with all its zeros
-  operator       912 bytes  not built, only multiplied by
+  operator       472 bytes  not built, only multiplied by
 
 estimated for this machine, a product with 1 column:
                    to build   a product

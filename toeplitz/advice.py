@@ -160,7 +160,7 @@ def _dense(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     size, cells = cost.bytes["dense"], prod(cost.shape) * batch
     build = _csr(cost, batch, rates)[0] + 2 * size * rates.byte
     if cost.dtype.char not in blas.ROUTINES:
-        return build, rates.call + cells * WITHOUT_BLAS * rates.csr
+        return build, rates.call + cells * WITHOUT_BLAS * rates.csr * _value(cost)
     cores = threads() if batch > 1 and cells >= THREADED else 1
     return build, rates.call + max(size * rates.byte, cells * rates.multiply * _value(cost) / cores)
 
@@ -172,7 +172,7 @@ def _operator(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     if cost.dtype.char not in blas.ROUTINES:
         # The patches are gathered, then multiplied.
         gathered = positions * prod(conv.kernel_size) * conv.in_channels
-        work = conv.macs * WITHOUT_BLAS * rates.csr + gathered * rates.number
+        work = conv.macs * WITHOUT_BLAS * rates.csr * value + gathered * rates.number
         return 0.0, rates.start + batch * work
     plan = plan_of(conv)
     if plan is None:

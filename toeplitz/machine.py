@@ -74,7 +74,7 @@ def measured() -> Rates:
     tiny, dense, deep = (
         Conv((1, 8, 8), (1, 1, 3, 3)),
         Conv((16, 16, 16), (16, 16, 3, 3), padding=1),
-        Conv((24, 16, 16), (24, 24, 3, 3), padding=1),
+        Conv((20, 16, 16), (20, 20, 3, 3), padding=1),
     )
     depthwise = Conv((32, 16, 16), (32, 1, 3, 3), padding=1, groups=32)
     call = _product(tiny.matrix(_weights(tiny)), 1)
