@@ -320,6 +320,11 @@ def test_times_are_told_to_one_digit():
     assert {seconds: advice.about(seconds) for seconds in told} == told
 
 
+def test_an_operator_beyond_the_sizes_of_blas_needs_its_patches():
+    conv = Conv((3, 10**5, 10**5), (10, 3, 5, 5))
+    assert conv.cost().bytes["operator"] > 4 * 3 * 25 * math.prod(conv.output_shape[1:])
+
+
 # What an operator needs, in the memory of the blocks that it makes: exactly.
 BLOCKED = [
     Conv((1, 32, 32), (6, 1, 5, 5)),

@@ -9,7 +9,7 @@ from toeplitz.machine import Rates
 from toeplitz.memory import readable
 from toeplitz.operators.blocks import THREADED
 from toeplitz.operators.lanes import MULTIPLY, START
-from toeplitz.operators.size import plan_of, workers
+from toeplitz.operators.size import by_blas, plan_of, workers
 from toeplitz.threads import threads
 
 MANY = 100  # products that a matrix is built for, where it is built to be kept
@@ -169,7 +169,7 @@ def _operator(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     """By the estimate that chooses the plan of the products, in this machine's multiply-adds."""
     conv, value = cost.geometry, _value(cost)
     positions = prod(conv.output_shape[1:])
-    if cost.dtype.char not in blas.ROUTINES:
+    if not by_blas(conv, cost.dtype):
         # The patches are gathered, then multiplied.
         gathered = positions * prod(conv.kernel_size) * conv.in_channels
         work = conv.macs * WITHOUT_BLAS * rates.csr * value + gathered * rates.number

@@ -13,10 +13,22 @@ TABLES = 1 << 19  # numbers of the axis tables up to which a plan is made just t
 POSITION = 8  # bytes of one number of a table
 
 
-def plan_of(conv: Conv) -> Plan | None:
-    """The plan of the products; None where it would take long, or there is nothing to do."""
+def countable(conv: Conv) -> bool:
+    """Whether BLAS can count what the products are made of, and there is something to count."""
+    cells = max(prod(axis.padded for axis in conv.axes), prod(conv.output_shape[1:]))
+    steps = (cells * blocks.INNERMOST, conv.in_channels * prod(conv.kernel_size), conv.out_channels)
     sizes = (*conv.input_shape, *conv.output_shape, *conv.weight_shape)
-    return Plan.of(conv) if all(sizes) and _tables(conv) <= POSITION * TABLES else None
+    return all(sizes) and max(steps) <= blas.LARGEST
+
+
+def by_blas(conv: Conv, dtype: DType) -> bool:
+    """Whether BLAS, as it usually is, has products of a dtype and of such sizes."""
+    return dtype.char in blas.ROUTINES and countable(conv)
+
+
+def plan_of(conv: Conv) -> Plan | None:
+    """The plan of the products; None where it would take long."""
+    return Plan.of(conv) if _tables(conv) <= POSITION * TABLES else None
 
 
 def workers(conv: Conv, items: int = 1) -> int:
@@ -31,7 +43,7 @@ def needed(conv: Conv, dtype: DType) -> int:
     """
     value, weights = dtype.itemsize, prod(conv.weight_shape)
     positions = prod(conv.output_shape[1:])
-    if dtype.char not in blas.ROUTINES:
+    if not by_blas(conv, dtype):
         # By patches: which input each tap reads, the inputs with a zero, the patches, the outputs.
         reads = positions * prod(conv.kernel_size)
         items = conv.in_channels * (prod(conv.input_shape[1:]) + 1 + reads)
