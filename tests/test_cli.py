@@ -14,15 +14,18 @@ import scipy.io
 import scipy.sparse
 
 import toeplitz
-from toeplitz import cli, export, memory
+from toeplitz import cli, export, machine, memory
 
 SETTINGS = ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS", "PYTHONSAFEPATH")
 
 
 @pytest.fixture(autouse=True)
-def plain(monkeypatch, tmp_path):
-    """An empty folder, and none of the user's settings."""
+def plain(monkeypatch, tmp_path, tmp_path_factory):
+    """An empty folder, none of the user's settings, and a machine whose rates are known."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOEPLITZ_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(machine, "rates", lambda: machine.EXAMPLE)
+    monkeypatch.setenv("TOEPLITZ_NUM_THREADS", "2")
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 
@@ -183,7 +186,7 @@ def test_latex_of_letters_is_that_of_the_library(run):
 
 
 INFO = {
-    "toeplitz info --input 3x32x32 --weight 10x3x5x5 --padding 2": """\
+    "toeplitz info --input 3x32x32 --weight 10x3x5x5 --padding 2 --batch 32": """\
 Conv((3, 32, 32), (10, 3, 5, 5), padding=((2, 2), (2, 2)))
 
   input             (3, 32, 32)
@@ -198,7 +201,16 @@ Conv((3, 32, 32), (10, 3, 5, 5), padding=((2, 2), (2, 2)))
   coo                   8.54 MB
   bsr                   2.94 MB  in layout channels_last: a block for each tap and position
   dense                  126 MB  with all its zeros
-  operator               208 kB  not built, only multiplied by
+  operator              82.7 kB  not built, only multiplied by
+
+estimated for this machine, a product with 32 columns:
+                   to build   a product
+  csr                  2 ms        5 ms
+  bsr                  1 ms       20 ms
+  dense               20 ms        7 ms
+  operator                -        1 ms
+  many products  operator: csr would take 5.73 MB and a product 3x as long
+  one product    operator or a convolution library; a matrix is the wrong tool: csr 5x as long
 """,
     "toeplitz info --input 1x3 --weight 1x1x3 --transpose --stride 2 --dtype int64": """\
 ConvTranspose((1, 3), (1, 1, 3), stride=(2,))
@@ -215,13 +227,23 @@ ConvTranspose((1, 3), (1, 1, 3), stride=(2,))
   coo            144 bytes
   bsr            140 bytes  in layout channels_last: a block for each tap and position
   dense          168 bytes  with all its zeros
-  operator       132 bytes  not built, only multiplied by
+  operator       472 bytes  not built, only multiplied by
+
+estimated for this machine, a product with 1 column:
+                   to build   a product
+  csr                200 µs        5 µs
+  bsr                200 µs        5 µs
+  dense              200 µs        5 µs
+  operator                -      200 µs
+  many products  csr: 140 bytes, built once; the operator takes 40x as long
+  one product    csr or a convolution library: 200 µs with its building
 """,
 }
 
 
 @pytest.mark.parametrize("line", INFO)
-def test_info(run, line):
+def test_info(run, monkeypatch, line):
+    monkeypatch.setattr(memory, "available", lambda *_: 10**9)
     assert run(line) == (0, INFO[line], "")
 
 
@@ -296,6 +318,9 @@ REFUSED = {
     ),
     "toeplitz info --input 3x32x32 --weight 10x3x5x5 --groups 2": (
         "groups must divide the input channels: 3 % 2 = 1"
+    ),
+    "toeplitz info --input 3x32x32 --weight 10x3x5x5 --batch 0": (
+        "Invalid value for '--batch': 0 is not in the range x>=1 (see toeplitz info --help)"
     ),
     "toeplitz info --input 3x32x32 --weight 10x3x5x5 --groups two": (
         "Invalid value for '--groups': 'two' is not a valid integer (see toeplitz info --help)"

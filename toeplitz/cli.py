@@ -161,12 +161,16 @@ def show(size: tuple[int, ...], kernel: str, latex: bool, **options: Any) -> Non
 @click.option(
     "--dtype", default="float32", callback=number_type, help="of the values; else float32"
 )
-def info(inputs: Any, weight: Any, dtype: np.dtype[Any], **options: Any) -> None:
-    """Shapes, counts and bytes of a layer, before anything is built.
+@click.option("--batch", default=1, type=click.IntRange(1), help="columns of a product; else 1")
+def info(inputs: Any, weight: Any, dtype: np.dtype[Any], batch: int, **options: Any) -> None:
+    """Shapes, counts and bytes of a layer, and the route to take, before anything is built.
+
+    The times are estimates from a few rates of this machine, which are measured by the first call
+    and kept in the user's cache folder, or in $TOEPLITZ_CACHE_DIR.
 
     \b
     Examples:
-      toeplitz info --input 3x32x32 --weight 10x3x5x5 --padding 2
+      toeplitz info --input 3x32x32 --weight 10x3x5x5 --padding 2 --batch 32
       toeplitz info --input 3x224x224 --weight 96x3x11x11 --stride 4 --padding 2
       toeplitz info --input 64x28x28 --weight 64x1x3x3 --groups 64 --padding same
       toeplitz info --input 64x7x7 --weight 64x32x3x3 --stride 2 --padding 1 \\
@@ -195,6 +199,7 @@ def info(inputs: Any, weight: Any, dtype: np.dtype[Any], **options: Any) -> None
     click.echo(f"{layer}\n")
     for name, value, note in lines:
         click.echo(f"  {name:13}  {value:>{width}}  {note}".rstrip())
+    click.echo(f"\n{cost.advice(batch)}")
 
 
 @group.command()

@@ -210,13 +210,13 @@ class Conv(Geometry, Explicit):
         (array([ 8., 14., 20.]), array([1., 3., 6., 5., 3.]))
         """
         from toeplitz.operators import operator  # scipy.sparse.linalg is slow to import
+        from toeplitz.operators.size import needed
 
         (w,) = together(w=w)
         shaped("w", w, self.weight_shape, "the weight shape")
         storable("w", w)
         choice("layout", layout, LAYOUTS)
-        windows = prod(self.output_shape[1:]) * prod(self.kernel_size)
-        need = windows * (w.dtype.itemsize + 32) + self.table_bytes
+        need = needed(self, w.dtype)
         fits(need, w, "operator(w)", self, "take a smaller input_shape")
         return operator(self, w, layout)
 

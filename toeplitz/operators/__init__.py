@@ -11,7 +11,8 @@ from toeplitz import blas
 from toeplitz.arrays import Array, DType, flat, namespace, sparse_namespace
 from toeplitz.conv import Conv
 from toeplitz.operators.patches import Patches
-from toeplitz.operators.structured import INNERMOST, Structured
+from toeplitz.operators.size import countable
+from toeplitz.operators.structured import Structured
 from toeplitz.operators.taps import Taps
 
 if TYPE_CHECKING:
@@ -48,14 +49,7 @@ def unfolded_operator(conv: Conv, x: Array) -> "LinearOperator":
 
 def has_blocks(conv: Conv, array: Array, dtype: DType) -> bool:
     """Whether the products of a dtype go by way of BLAS."""
-    cells = max(prod(axis.padded for axis in conv.axes), prod(conv.output_shape[1:]))
-    steps = max(cells * INNERMOST, conv.in_channels * prod(conv.kernel_size), conv.out_channels)
-    return (
-        namespace(array) is np
-        and all((*conv.input_shape, *conv.output_shape, *conv.weight_shape))
-        and steps <= blas.LARGEST
-        and blas.routine(dtype) is not None
-    )
+    return namespace(array) is np and countable(conv) and blas.routine(dtype) is not None
 
 
 class _Forward:

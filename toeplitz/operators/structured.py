@@ -163,13 +163,8 @@ class Structured:
     def _rows(self, items: Sequence[Array]) -> int:
         """Rows of a block: what fits into the cache, and some for every thread."""
         innermost = 1 if self.last or not items else items[0].shape[-1]
-        first, *later = self.plan.axes
-        cells = prod(axis.length for axis in later) * innermost * self.dtype.itemsize
-        lanes = self.conv.groups * self.plan.inner * prod(self.plan.lane_counts)
-        sheets = 2 if self.plan.unit else 1  # one for the products that are added
-        rows = BLOCK // max(1, cells * (lanes + sheets * self.conv.out_channels))
         parts = -(-self._threads(items) // max(1, len(items)))
-        return int(min(max(1, rows), -(-first.outputs // parts)))
+        return rows_of(self.plan, self.dtype.itemsize * innermost, parts)
 
     def _threads(self, items: Sequence[Array]) -> int:
         innermost = 1 if self.last or not items else items[0].shape[-1]
@@ -226,6 +221,16 @@ class Structured:
             return self._free[kind, form, rows].pop()
         except (KeyError, IndexError):
             return Stage(self.plan, form, rows)
+
+
+def rows_of(plan: Plan, value: int, parts: int) -> int:
+    """Rows of a block that fits into the cache; parts: blocks that there should be at least."""
+    first, *later = plan.axes
+    lanes = plan.conv.groups * plan.inner * prod(plan.lane_counts)
+    sheets = 2 if plan.unit else 1  # one for the products that are added
+    cells = prod(axis.length for axis in later) * value
+    row = cells * (lanes + sheets * plan.conv.out_channels)
+    return int(min(max(1, BLOCK // max(1, row)), -(-first.outputs // parts)))
 
 
 def _addresses(weights: Array) -> list[list[int]]:
