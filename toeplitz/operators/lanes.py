@@ -19,7 +19,7 @@ from toeplitz.conv import Conv
 # Nanoseconds of one core for a multiply-add, and for a number that is copied into the lanes or out
 # of a sheet. Only their ratios matter, for the choice of merged axes.
 MULTIPLY, COPY, STORE = 1 / 80, 0.6, 0.7
-START = 2  # multiply-adds that it takes to start adding up one output
+START = 3  # multiply-adds that it takes to start adding up one output
 BACK = 2.5  # copies that the adjoint is worth: clear the lanes, add them to the inputs
 
 

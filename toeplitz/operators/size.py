@@ -65,7 +65,8 @@ def needed(conv: Conv, dtype: DType) -> int:
 def _stages(plan: Plan, value: int) -> int:
     """Bytes of the blocks that are there at a time: one for each thread, and one for the rest."""
     most = workers(plan.conv)
-    rows = structured.rows_of(plan, value, parts=most)
+    parts = structured.PARTS if plan.conv.macs >= structured.THREADED else 1
+    rows = structured.rows_of(plan, value, parts)
     whole, rest = divmod(plan.axes[0].outputs, rows)
     return value * (min(most, whole) * _stage(plan, rows) + (_stage(plan, rest) if rest else 0))
 

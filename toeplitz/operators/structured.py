@@ -8,6 +8,7 @@ gemm that adds to the outputs. The memory used beside input and output is a few 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,10 +19,12 @@ from toeplitz.operators.lanes import Plan
 from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.threads import threads
 
-BLOCK = 1 << 20  # bytes of a block, which stay in the cache of a core
+BLOCK = 5 << 18  # bytes of a block and of the weights it meets, which stay in a core's cache
 THREADED = 1 << 24  # multiply-adds from which threads pay
+PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
 INNERMOST = 64  # items that lie innermost are taken so many at a time
 
+T = TypeVar("T")
 Shares = list[list[Block]]  # what runs side by side
 Run = Callable[[Stage, Block], None]
 
@@ -113,9 +116,12 @@ class Structured:
         """U(x)ᴴ g, summed over the items."""
         items = self._items(x, self.conv.input_shape, False)
         upstream = self._items(g, self.conv.output_shape, False)
-        shares = self._even(self._blocks(items))
-        totals = np.zeros((len(shares), *self.order.shape), self.dtype)
-        part = {block: number for number, share in enumerate(shares) for block in share}
+        blocks = self._blocks(items)
+        # As many sums on any number of threads, added up in one order.
+        sums = _split(blocks, PARTS)
+        totals = np.zeros((len(sums), *self.order.shape), self.dtype)
+        part = {block: number for number, some in enumerate(sums) for block in some}
+        shares = [[b for some in share for b in some] for share in _split(sums, self._many(blocks))]
         addresses = [_addresses(total) for total in totals]
 
         def run(stage: Stage, block: Block) -> None:
@@ -163,37 +169,33 @@ class Structured:
     def _rows(self, items: Sequence[Array]) -> int:
         """Rows of a block: what fits into the cache, and some for every thread."""
         innermost = 1 if self.last or not items else items[0].shape[-1]
-        parts = -(-self._threads(items) // max(1, len(items)))
-        return rows_of(self.plan, self.dtype.itemsize * innermost, parts)
+        many = self.conv.macs * len(items) * innermost >= THREADED
+        parts = -(-PARTS // max(1, len(items))) if many else 1
+        return rows_of(self.plan, self.dtype.itemsize, parts, innermost)
 
-    def _threads(self, items: Sequence[Array]) -> int:
-        innermost = 1 if self.last or not items else items[0].shape[-1]
-        work = self.conv.macs * len(items) * innermost
-        return threads() if work >= THREADED else 1
+    def _many(self, blocks: list[Block]) -> int:
+        """How many threads pay."""
+        return threads() if len(blocks) * self.conv.macs >= THREADED else 1
 
     def _even(self, blocks: list[Block]) -> Shares:
         """Successive blocks, about as many for each thread."""
-        parts = min(len(blocks), threads())
-        if len(blocks) * self.conv.macs < THREADED:
-            parts = min(parts, 1)
-        bounds = [len(blocks) * part // max(1, parts) for part in range(parts + 1)]
-        return [blocks[a:b] for a, b in pairwise(bounds)]
+        return _split(blocks, self._many(blocks))
 
     def _apart(self, items: Sequence[Array]) -> list[Shares]:
-        """Phases of shares that never add to one input at a time."""
-        blocks, most = self._blocks(items), self._threads(items)
-        if len(items) >= most:
-            bounds = [len(items) * part // most for part in range(most + 1)]
-            return [
-                [
-                    [block for block in blocks if first <= block.item < stop]
-                    for first, stop in pairwise(bounds)
-                ]
-            ]
-        axis = self.conv.axes[0]
-        if self.conv.padding_mode != "zeros" or self._rows(items) * axis.stride < axis.extent:
-            return [[blocks]]
-        return [self._even(blocks[0::2]), self._even(blocks[1::2])]
+        """Phases of shares that never add to one input at a time, nor in another order.
+
+        Every other block of an item reads other inputs, if a block is as long as a window.
+        """
+        blocks, axis, rows = self._blocks(items), self.conv.axes[0], self._rows(items)
+        if self.conv.padding_mode == "zeros" and rows * axis.stride >= axis.extent:
+            turns = [[block for block in blocks if block.first // rows % 2 == n] for n in (0, 1)]
+            return [self._even(turn) for turn in turns if turn]
+        each = len(blocks) // max(1, len(items))
+        shares = self._even(blocks[::each] if each else [])
+        return [
+            [[blocks[n * each + k] for n in (b.item for b in share) for k in range(each)]
+             for share in shares]
+        ]  # fmt: skip
 
     def _run(
         self, kind: str, run: Run, phases: list[Shares], items: Sequence[Array], direct: bool
@@ -223,14 +225,23 @@ class Structured:
             return Stage(self.plan, form, rows)
 
 
-def rows_of(plan: Plan, value: int, parts: int) -> int:
+def _split(whole: list[T], parts: int) -> list[list[T]]:
+    """Successive parts of about one length, none of them empty."""
+    parts = min(len(whole), parts)
+    bounds = [len(whole) * part // max(1, parts) for part in range(parts + 1)]
+    return [whole[a:b] for a, b in pairwise(bounds)]
+
+
+def rows_of(plan: Plan, value: int, parts: int, innermost: int = 1) -> int:
     """Rows of a block that fits into the cache; parts: blocks that there should be at least."""
     first, *later = plan.axes
     lanes = plan.conv.groups * plan.inner * prod(plan.lane_counts)
     sheets = 2 if plan.unit else 1  # one for the products that are added
-    cells = prod(axis.length for axis in later) * value
+    cells = prod(axis.length for axis in later) * innermost * value
     row = cells * (lanes + sheets * plan.conv.out_channels)
-    return int(min(max(1, BLOCK // max(1, row)), -(-first.outputs // parts)))
+    # The weights of a tap are to stay in the cache beside them.
+    room = max(BLOCK // 4, BLOCK - plan.conv.groups * plan.height * plan.inner * value)
+    return int(min(max(1, room // max(1, row)), -(-first.outputs // parts)))
 
 
 def _addresses(weights: Array) -> list[list[int]]:
