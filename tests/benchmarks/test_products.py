@@ -10,25 +10,13 @@ from statistics import median
 
 import numpy as np
 import pytest
+from timed_layers import LAYERS
 from timing import alternating
-
-import toeplitz
 
 ITEMS = 32
 ROUNDS = 7
-LAYERS = {
-    "64→64, 56², 3x3": toeplitz.Conv((64, 56, 56), (64, 64, 3, 3), padding=1),
-    "128→128, 28², 3x3": toeplitz.Conv((128, 28, 28), (128, 128, 3, 3), padding=1),
-    "256→256, 14², 3x3": toeplitz.Conv((256, 14, 14), (256, 256, 3, 3), padding=1),
-    "16→16, 56², 3x3": toeplitz.Conv((16, 56, 56), (16, 16, 3, 3), padding=1),
-    "3→64, 224², 7x7, stride 2": toeplitz.Conv((3, 224, 224), (64, 3, 7, 7), 2, padding=3),
-    "depthwise 128, 56², 3x3": toeplitz.Conv((128, 56, 56), (128, 1, 3, 3), padding=1, groups=128),
-    "256→64, 56², 1x1": toeplitz.Conv((256, 56, 56), (64, 256, 1, 1)),
-    "64→64, 16000, 3": toeplitz.Conv((64, 16000), (64, 64, 3)),
-    "16→16, 32³, 3x3x3": toeplitz.Conv((16, 32, 32, 32), (16, 16, 3, 3, 3), padding=1),
-}
 # Rows that share nothing: there is no block to multiply, and the product is scipy's.
-NO_BLOCKS = {"depthwise 128, 56², 3x3"}
+NO_BLOCKS = {"depthwise 128, 3x3, 56²"}
 
 
 def peers(matrix, x):
