@@ -208,7 +208,7 @@ estimated for this machine, a product with 32 columns:
   csr                  2 ms        5 ms
   bsr                  1 ms       20 ms
   dense               20 ms        7 ms
-  operator                -        1 ms
+  operator                -        2 ms
   many products  operator: csr would take 5.73 MB and a product 3x as long
   one product    operator or a convolution library; a matrix is the wrong tool: csr 5x as long
 """,

@@ -207,3 +207,19 @@ def test_axes_are_merged_where_channels_are_few():
     many = toeplitz.Conv((64, 56, 56), (64, 64, 3, 3), padding=1)
     assert any(axis.merged for axis in Structured(few, LAYOUTS[0], np.dtype("f")).plan.axes)
     assert not Structured(many, LAYOUTS[0], np.dtype("f")).plan.axes[0].merged
+
+
+def test_arrays_of_another_shape_are_refused_with_the_repair():
+    conv = toeplitz.Conv((1, 3), (1, 1, 2))
+    w = np.ones(conv.weight_shape)
+    whole = r"^x must have shape \(3,\) or \(3, N\), got \(1, 3\): pass x\.ravel\(\)$"
+    turned = r"got \(2, 1, 3\): items are columns, x\.reshape\(-1, 3\)\.T$"
+    for T in (conv.operator(w), conv.product(w)):
+        with pytest.raises(ValueError, match=whole):
+            T @ np.ones((1, 3))
+        with pytest.raises(ValueError, match=turned):
+            T @ np.ones((2, 1, 3))
+    with pytest.raises(ValueError, match=r"^x must have shape \(2,\) or \(2, N\), got \(1, 1, 2\)"):
+        conv.unfolded_operator(np.ones((1, 3))) @ w
+    assert np.array_equal(np.array([1.0, 2.0]) @ conv.product(w), [1, 3, 2])
+    assert np.array_equal(2 * conv.operator(w) @ np.array([1.0, 2.0, 3.0]), [6, 10])

@@ -133,6 +133,21 @@ def shaped(name: str, array: Array, expected: tuple[int, ...], meaning: str) -> 
         raise ValueError(f"{name} must have {meaning} {expected}, got {array.shape}")
 
 
+def columns(name: str, array: Any, rows: int) -> None:
+    """Refuse an array that is neither (rows,) nor (rows, N); what is no array may pass."""
+    if not isinstance(array, np.ndarray) and not _on_device(array):
+        return
+    shape = array.shape
+    if not shape or (len(shape) < 3 and shape[0] == rows):
+        return
+    repair = ""
+    if array.size == rows:
+        repair = f": pass {name}.ravel()"
+    elif rows and len(shape) > 1 and prod(shape[1:]) == rows:
+        repair = f": items are columns, {name}.reshape(-1, {rows}).T"
+    raise ValueError(f"{name} must have shape ({rows},) or ({rows}, N), got {shape}{repair}")
+
+
 def batched(name: str, array: Array, item: tuple[int, ...]) -> Array:
     """The array as (N, *item); one without the batch axis gets N = 1."""
     if array.shape == item:

@@ -238,7 +238,15 @@ class Conv(Geometry, Explicit):
         return unfolded_operator(self, batched("x", x, self.input_shape))
 
     def cost(self, dtype: Any = np.float32) -> Cost:
-        """Stored entries and bytes of T(w) in each format, before anything is built."""
+        """Stored entries and bytes of T(w) in each format, before anything is built.
+
+        dtype: that of the weights.
+
+        >>> import toeplitz
+        >>> conv = toeplitz.Conv((16, 32, 32), (16, 16, 3, 3), padding=1)
+        >>> conv.cost().bytes["csr"], conv.cost("float64").bytes["csr"]
+        (18161668, 27209732)
+        """
         return Cost.of(self, number_dtype(dtype))
 
     def symbolic(self) -> "sympy.ImmutableSparseMatrix":

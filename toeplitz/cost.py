@@ -85,7 +85,7 @@ class Cost:
         estimated for this machine, a product with 1 column:
                            to build   a product
           csr                400 µs       30 µs
-          bsr                300 µs       80 µs
+          bsr                300 µs      100 µs
           dense                2 ms      900 µs
           operator                -      200 µs
           many products  csr: 411 kB, built once; the operator takes 9x as long

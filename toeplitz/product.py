@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from toeplitz import sparse
-from toeplitz.arrays import Array, DType, namespace
+from toeplitz.arrays import Array, DType, columns, namespace
 from toeplitz.blocks import Backward, Blocks, Forward
 from toeplitz.matrices import Matrices
 from toeplitz.ranges import Ranges
@@ -38,7 +38,7 @@ class Product:
     products and those of depthwise layers, whose short rows share nothing, are the plain ones,
     and so is every product on a GPU, where cupyx's own uses the device.
 
-    Errors: those of the plain product.
+    Errors: ValueError for an array of another shape; else those of the plain product.
 
     >>> import numpy as np, toeplitz
     >>> conv = toeplitz.Conv((1, 5), (1, 1, 3))
@@ -75,6 +75,7 @@ class Product:
         return Product(self._ways, not self._transposed)
 
     def __matmul__(self, x: Any) -> Array:
+        columns("x", x, self.shape[1])
         if not self._ours(x):
             return self.matrix @ x
         wide = x[:, None] if x.ndim == 1 else x
@@ -89,6 +90,12 @@ class Product:
         else:
             y = ways.ranges.forward(wide)
         return y[:, 0] if x.ndim == 1 else y
+
+    # numpy leaves x @ product to __rmatmul__ instead of making an array of the product.
+    __array_ufunc__ = None
+
+    def __rmatmul__(self, x: Any) -> Array:
+        return (self.T @ np.asarray(x).T).T
 
     def _ours(self, x: Any) -> bool:
         """Whether x is an array that the plain product takes, and the product not a small one."""

@@ -1,6 +1,7 @@
 """The implementation under test, and what becomes of one call of it."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -126,11 +127,17 @@ def inputs(
 def perform(
     function: Callable[..., Any], arrays: Mapping[str, Any], arguments: Mapping[str, Any]
 ) -> Outcome:
-    """Call a function with arrays by position and arguments by name; None arrays are left out."""
+    """Call a function with arrays by position and arguments by name; None arrays are left out.
+
+    Warnings are not told, nor raised where the caller's filters say so: infinities and NaN are
+    meant, and some BLAS warn of memory beside the arrays.
+    """
     given = {name: array for name, array in arrays.items() if array is not None}
     before = {name: np.array(array, order="C") for name, array in given.items()}
     try:
-        value = function(*given.values(), **arguments)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            value = function(*given.values(), **arguments)
     except NotImplementedError as error:
         return Outcome("unsupported", message=first_line(error))
     except SystemExit as error:

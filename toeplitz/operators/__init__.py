@@ -1,14 +1,14 @@
 """T(w) and U(x) as LinearOperators: the products of the matrices, which are never built."""
 
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from toeplitz import blas
-from toeplitz.arrays import Array, DType, flat, namespace, sparse_namespace
+from toeplitz.arrays import Array, DType, columns, flat, namespace, sparse_namespace
 from toeplitz.conv import Conv
 from toeplitz.operators.patches import Patches
 from toeplitz.operators.size import countable
@@ -23,28 +23,49 @@ COLUMNS = 16  # that are turned at a time, where items lie innermost and their c
 
 def operator(conv: Conv, w: Array, layout: str) -> "LinearOperator":
     """The LinearOperator of T(w): matvec, rmatvec, matmat, rmatmat, .T and .H."""
-    product = _Forward(conv, w.copy(), layout)
-    linalg = import_module(f"{sparse_namespace(w).__name__}.linalg")
-    return linalg.LinearOperator(  # type: ignore[no-any-return]  # imported by name
-        (prod(conv.output_shape), prod(conv.input_shape)),
-        matvec=product.times,
-        rmatvec=product.adjoint_times,
-        matmat=product.times,
-        rmatmat=product.adjoint_times,
-        dtype=w.dtype,
-    )
+    shape = prod(conv.output_shape), prod(conv.input_shape)
+    kind = _linear(sparse_namespace(w).__name__)
+    return kind(shape, w.dtype, _Forward(conv, w.copy(), layout))  # type: ignore[no-any-return]  # imported by name
 
 
 def unfolded_operator(conv: Conv, x: Array) -> "LinearOperator":
     """The LinearOperator of U(x) for items x (N, *input): matvec, rmatvec and the others."""
-    product = _Unfolded(conv, x.copy())
-    linalg = import_module(f"{sparse_namespace(x).__name__}.linalg")
-    return linalg.LinearOperator(  # type: ignore[no-any-return]  # imported by name
-        (len(x) * prod(conv.output_shape), conv.weight_count),
-        matvec=product.times,
-        rmatvec=product.adjoint_times,
-        dtype=x.dtype,
-    )
+    shape = len(x) * prod(conv.output_shape), conv.weight_count
+    kind = _linear(sparse_namespace(x).__name__)
+    return kind(shape, x.dtype, _Unfolded(conv, x.copy()))  # type: ignore[no-any-return]  # imported by name
+
+
+@cache
+def _linear(library: str) -> Any:
+    """The LinearOperator of a sparse library, made of two products."""
+    base: Any = import_module(f"{library}.linalg").LinearOperator
+
+    class Operator(base):  # type: ignore[misc]  # imported by name
+        def __init__(self, shape: tuple[int, int], dtype: DType, product: Any) -> None:
+            super().__init__(dtype, shape)
+            self.product = product
+
+        def _matvec(self, x: Array) -> Array:
+            return self.product.times(x)
+
+        def _rmatvec(self, g: Array) -> Array:
+            return self.product.adjoint_times(g)
+
+        def _matmat(self, x: Array) -> Array:
+            if self.product.wide:
+                return self.product.times(x)
+            return super()._matmat(x)
+
+        def _rmatmat(self, g: Array) -> Array:
+            if self.product.wide:
+                return self.product.adjoint_times(g)
+            return super()._rmatmat(g)
+
+        def dot(self, x: Any) -> Any:
+            columns("x", x, self.shape[1])
+            return super().dot(x)
+
+    return Operator
 
 
 def has_blocks(conv: Conv, array: Array, dtype: DType) -> bool:
@@ -54,6 +75,8 @@ def has_blocks(conv: Conv, array: Array, dtype: DType) -> bool:
 
 class _Forward:
     """The products with T(w)."""
+
+    wide = True  # takes several columns at a time
 
     def __init__(self, conv: Conv, w: Array, layout: str) -> None:
         self.conv, self.w, self.last = conv, w, layout == "channels_last"
@@ -123,6 +146,8 @@ class _Forward:
 
 class _Unfolded:
     """The products with U(x), in channels_first."""
+
+    wide = False
 
     def __init__(self, conv: Conv, x: Array) -> None:
         self.conv, self.x = conv, x
