@@ -35,7 +35,10 @@ def on_device(folder):
     @contextmanager
     def writing(**changes):
         fake = SimpleNamespace(
-            RawKernel=compiled(compiler, folder, **changes), asarray=np.asarray, ndarray=()
+            RawKernel=compiled(compiler, folder, **changes),
+            asarray=np.asarray,
+            zeros=np.zeros,
+            ndarray=(),
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(sys.modules, "cupy", fake)

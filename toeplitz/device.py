@@ -23,6 +23,9 @@ WARP = 32
 BLOCK = 256  # threads of a block
 FEW = 1 << 18  # threads below which a wide row is given more than a warp
 
+START = VALUE + 1  # a kind of number that a row has, and no entry
+NULL = np.intp(0)
+
 INTEGERS = {4: "int", 8: "long long"}
 # By what a value is copied, and how many: real and imaginary part, since a complex view may begin
 # where only these are aligned.
@@ -42,7 +45,7 @@ struct __align__(sizeof(Part) * PARTS) Datum { Part part[PARTS]; };
 extern "C" __global__ void write_product(
     const Number* __restrict__ tables, const Part* __restrict__ values,
     Index* __restrict__ row_of, Index* __restrict__ column_of, Datum* __restrict__ data,
-    Number matrix_rows, Number shift, Number base, PARAMETERS)
+    Index* __restrict__ starts, Number matrix_rows, Number shift, Number base, PARAMETERS)
 {
     const Number rows[FACTORS] = ROWS, size[FACTORS] = WIDTHS, at[FACTORS] = PLACES;
     const Number rest[FACTORS] = RESTS;
@@ -70,6 +73,11 @@ extern "C" __global__ void write_product(
     for (int k = 0; k < FACTORS; ++k) {
         first += width * before[k] * rest[k];
         width *= count[k];
+    }
+    if (starts && lane == 0) {
+        starts[row] = (Index)first;
+        if (row == matrix_rows - 1)
+            starts[row + 1] = (Index)(first + width);
     }
     if (lane >= width)
         return;
@@ -188,18 +196,49 @@ def write(factors: Sequence[Factor], targets: Sequence[Target], from_: Tables) -
         return
     ((_, (numbers,)),) = from_
     kinds = {target.numbers.kind: target for target in targets}
-    null = np.intp(0)
-    arrays = [kinds[kind].array if kind in kinds else null for kind in (ROW, COLUMN, VALUE)]
-    values = kinds[VALUE].values if VALUE in kinds else null
+    arrays = {kind: target.array for kind, target in kinds.items()}
+    values = kinds[VALUE].values if VALUE in kinds else NULL
     base = kinds[COLUMN].numbers.base if COLUMN in kinds else 0
-    index = max((kinds[kind].array.itemsize for kind in (ROW, COLUMN) if kind in kinds), default=4)
-    data = kinds[VALUE].array.dtype.char if VALUE in kinds else "f"
+    width = -(-total // prod(factor.rows for factor in factors))
+    _launch(factors, numbers, arrays, width, values, base)
+
+
+def indptr(parts: Sequence[Sequence[Factor]], dtype: np.dtype[Any]) -> Array:
+    """Where each row of the products below each other begins, and where the last one ends."""
+    import cupy  # an extra
+
+    heights = [prod(factor.rows for factor in factors) for factors in parts]
+    result = cupy.zeros(sum(heights) + 1, dtype)
+    row = entry = 0
+    for factors, height in zip(parts, heights, strict=True):
+        starts = result[row : row + height + 1]
+        if height:
+            _launch(factors, cupy.asarray(tables(factors, ())), {START: starts}, 1)
+        if entry:
+            starts += entry
+        row += height
+        entry += prod(factor.entries for factor in factors)
+    return result
+
+
+def _launch(
+    factors: Sequence[Factor],
+    numbers: Array,
+    arrays: dict[int, Array],
+    width: int,
+    values: Any = NULL,
+    base: int = 0,
+) -> None:
+    """Run the kernel for the arrays of these kinds, the others not written."""
     rows = prod(factor.rows for factor in factors)
-    shift = _shift(rows, -(-total // rows))
+    shift = _shift(rows, width)
+    index = max((array.itemsize for kind, array in arrays.items() if kind != VALUE), default=4)
+    data = arrays[VALUE].dtype.char if VALUE in arrays else "f"
     run = kernel(len(factors), index, numbers.itemsize, data)
+    written = (arrays.get(kind, NULL) for kind in (ROW, COLUMN, VALUE, START))
     scalars = map(numbers.dtype.type, (rows, shift, base, *_parameters(factors)))
     blocks = -(-(rows << shift) // BLOCK)
-    run((blocks,), (BLOCK,), (numbers, values, *arrays, *scalars))
+    run((blocks,), (BLOCK,), (numbers, values, *written, *scalars))
 
 
 def _parameters(factors: Sequence[Factor]) -> list[int]:

@@ -6,7 +6,6 @@ cupyx.scipy.sparse.
 """
 
 from collections.abc import Sequence
-from functools import reduce
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
@@ -105,15 +104,7 @@ class Structure(NamedTuple):
 
     def indptr(self, xp: Any) -> Array:
         """Where each row begins."""
-        result = np.zeros(self.shape[0] + 1, self.index_type)
-        counts = [
-            reduce(np.multiply.outer, [f.count.astype(self.index_type) for f in factors]).ravel()
-            for factors in self.parts
-        ]
-        if counts:
-            count = counts[0] if len(counts) == 1 else np.concatenate(counts)
-            np.cumsum(count, dtype=self.index_type, out=result[1:])
-        return xp.asarray(result)
+        return _writer(xp).indptr(self.parts, self.index_type)
 
     def arrays(self, kinds: Sequence[int], xp: Any, values: Array = None) -> list[Array]:
         """An array of all entries for each kind of number; for VALUE the values themselves."""

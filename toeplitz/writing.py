@@ -6,7 +6,7 @@ The template of a piece is expanded once, and all its copies are written from it
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import partial, reduce
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
@@ -81,6 +81,19 @@ def write(factors: Sequence[Factor], targets: Sequence[Target], from_: Expanded)
                 waiting.popleft().result()
         for future in waiting:
             future.result()
+
+
+def indptr(parts: Sequence[Sequence[Factor]], dtype: np.dtype[Any]) -> Array:
+    """Where each row of the products below each other begins, and where the last one ends."""
+    counts = [
+        reduce(np.multiply.outer, [factor.count.astype(dtype) for factor in factors]).ravel()
+        for factors in parts
+    ]
+    result = np.zeros(sum(map(len, counts)) + 1, dtype)
+    if counts:
+        count = counts[0] if len(counts) == 1 else np.concatenate(counts)
+        np.cumsum(count, dtype=dtype, out=result[1:])
+    return result
 
 
 def _expand(piece: Piece, wanted: Sequence[Numbers]) -> list[Array]:
