@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from geometries import convs, integers_like
+from geometries import convs, gaussian_like, integers_like
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +26,49 @@ def test_the_matrix_on_the_gpu_is_the_matrix(gpu, conv, format, seed):
     matrix = conv.matrix(gpu.asarray(w), format)
     dense = matrix if format == "dense" else matrix.toarray()
     _same(dense, conv.matrix(w, "dense"))
+
+
+def _numbers(shape, seed, dtype):
+    return (gaussian_like if dtype in "FD" else integers_like)(shape, seed).astype(dtype)
+
+
+def _same_arrays(on_device, on_host):
+    """Entry by entry; cupyx may hold a wider index than scipy, or a narrower one."""
+    names = ("row", "col") if on_host.format == "coo" else ("indices", "indptr")
+    _same(on_device.data, on_host.data)
+    for name in names:
+        ours, theirs = getattr(on_device, name), getattr(on_host, name)
+        np.testing.assert_array_equal(ours.get(), theirs)
+
+
+@given(
+    conv=convs(),
+    format=st.sampled_from(["csr", "csc", "coo"]),
+    layout=st.sampled_from(["channels_first", "channels_last"]),
+    dtype=st.sampled_from("fdFD"),
+    seed=SEEDS,
+)
+def test_the_arrays_that_the_kernel_writes_are_those_of_the_cpu(
+    gpu, conv, format, layout, dtype, seed
+):
+    first, second = (_numbers(conv.weight_shape, seed + turn, dtype) for turn in (0, 1))
+    _same_arrays(
+        conv.matrix(gpu.asarray(first), format, layout), conv.matrix(first, format, layout)
+    )
+    pattern = conv.pattern(format, layout, like=gpu.zeros(1))
+    for w in (first, second):
+        _same_arrays(pattern.matrix(gpu.asarray(w)), conv.matrix(w, format, layout))
+    x = _numbers((2, *conv.input_shape), seed, dtype)
+    _same_arrays(conv.unfolded(gpu.asarray(x)), conv.unfolded(x))
+
+
+def test_a_large_matrix_is_written_on_the_stream_of_its_caller(gpu):
+    conv = toeplitz.Conv((64, 28, 28), (64, 64, 3, 3), padding=1)
+    w = _numbers(conv.weight_shape, 0, "f")
+    with gpu.cuda.Stream(non_blocking=True) as stream:
+        T = conv.matrix(gpu.asarray(w))
+        stream.synchronize()
+    _same_arrays(T, conv.matrix(w))
 
 
 @given(conv=convs(), format=st.sampled_from(["csr", "csc", "coo"]), seed=SEEDS)

@@ -1,9 +1,12 @@
-"""Without a GPU: every name of numpy that the shared code uses exists in cupy too."""
+"""Without a GPU: every name of numpy in shared code exists in cupy too, and the kernel compiles."""
 
 import ast
 from pathlib import Path
 
+import pytest
+
 import toeplitz
+from toeplitz import device
 
 SOURCES = sorted(Path(toeplitz.__file__).parent.rglob("*.py"))
 
@@ -52,3 +55,26 @@ def test_nothing_is_fetched_from_the_device():
             if isinstance(call, ast.Attribute) and call.attr == "get":  # a dict's takes a key
                 fetched.add((path.name, "get"))
     assert not fetched
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("data", "fdFD")
+def test_the_kernel_compiles(need, data, arch):
+    """For every combination of types; its small arrays stay in registers."""
+    need("cupy")
+    from cupy_backends.cuda.libs import nvrtc
+
+    for factors in (1, 5, 6):
+        for index, number in ((4, 4), (4, 8), (8, 8)):
+            text = device.source(factors, index, number, data)
+            program = nvrtc.createProgram(text, "write_product.cu", (), ())
+            try:
+                nvrtc.compileProgram(program, (f"--gpu-architecture={arch}",))
+                assert nvrtc.getCUBIN(program)
+                ptx = nvrtc.getPTX(program).decode()
+            finally:
+                log = nvrtc.getProgramLog(program)
+                nvrtc.destroyProgram(program)
+            assert log == ""
+            assert ".entry write_product(" in ptx
+            assert ".local" not in ptx

@@ -6,13 +6,12 @@ cupyx.scipy.sparse.
 """
 
 from collections.abc import Sequence
-from functools import reduce
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from toeplitz import writing
+from toeplitz import device, writing
 from toeplitz.arguments import choice
 from toeplitz.arrays import namespace, sparse_namespace
 from toeplitz.factors import Factor
@@ -21,6 +20,7 @@ from toeplitz.writing import Numbers, Target, steps
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 Sparse: TypeAlias = Any  # an array of scipy.sparse or of cupyx.scipy.sparse
+Templates: TypeAlias = Sequence[tuple[Any, Sequence[Array]]]
 
 FORMATS = ("csr", "csc", "coo", "bsr", "dense")
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
@@ -104,19 +104,12 @@ class Structure(NamedTuple):
 
     def indptr(self, xp: Any) -> Array:
         """Where each row begins."""
-        result = np.zeros(self.shape[0] + 1, self.index_type)
-        counts = [
-            reduce(np.multiply.outer, [f.count.astype(self.index_type) for f in factors]).ravel()
-            for factors in self.parts
-        ]
-        if counts:
-            count = counts[0] if len(counts) == 1 else np.concatenate(counts)
-            np.cumsum(count, dtype=self.index_type, out=result[1:])
-        return xp.asarray(result)
+        return _writer(xp).indptr(self.parts, self.index_type)
 
     def arrays(self, kinds: Sequence[int], xp: Any, values: Array = None) -> list[Array]:
         """An array of all entries for each kind of number; for VALUE the values themselves."""
         block = () if values is None else values.shape[len(self.sizes) :]
+        writer = _writer(xp)
         result = [
             xp.empty((self.total, *block), values.dtype)
             if kind == VALUE
@@ -131,27 +124,33 @@ class Structure(NamedTuple):
                 for kind, array in zip(kinds, result, strict=True)
             ]
             wanted = [target.numbers for target in targets]
-            writing.write(factors, targets, writing.expanded(factors, wanted, xp))
+            writer.write(factors, targets, writer.expanded(factors, wanted))
             at = part.stop
         return result
 
-    def templates(self, xp: Any) -> writing.Expanded:
+    def templates(self, xp: Any) -> Templates:
         """What `refilled` needs: the numbers of the values, of each template once."""
         (factors,) = self.parts
-        return list(writing.expanded(factors, [self.numbers(VALUE)], xp))
+        return list(_writer(xp).expanded(factors, [self.numbers(VALUE)]))
 
-    def refilled(self, values: Array, templates: writing.Expanded) -> Array:
+    def refilled(self, values: Array, templates: Templates) -> Array:
         """The array of the values alone."""
         block = values.shape[len(self.sizes) :]
-        data = namespace(values).empty((self.total, *block), values.dtype)
+        xp = namespace(values)
+        data = xp.empty((self.total, *block), values.dtype)
         (factors,) = self.parts
-        writing.write(factors, [self._target(VALUE, data, values)], templates)
+        _writer(xp).write(factors, [self._target(VALUE, data, values)], templates)
         return data
 
     def _target(self, kind: int, array: Array, values: Array) -> Target:
         if kind != VALUE:
             return Target(self.numbers(kind), array)
         return Target(self.numbers(kind), array, values.reshape(-1, *array.shape[1:]))
+
+
+def _writer(xp: Any) -> Any:
+    """The module that writes arrays of this library: the one place where that is decided."""
+    return writing if xp is np else device
 
 
 def compressed(factors: Sequence[Factor], values: Array) -> Compressed:

@@ -1,4 +1,4 @@
-"""Writing a product of factors: each entry of each array once, by all cores.
+"""Writing a product of factors in host memory: each entry of each array once, by all cores.
 
 The template of a piece is expanded once, and all its copies are written from it.
 """
@@ -6,20 +6,19 @@ The template of a piece is expanded once, and all its copies are written from it
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import partial, reduce
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from toeplitz.arrays import namespace
 from toeplitz.axis import Indices
 from toeplitz.factors import Factor
 from toeplitz.pieces import Piece, pieces
 from toeplitz.threads import threads
 
-Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
+Array: TypeAlias = Any  # numpy.ndarray; in a Target for device.py cupy.ndarray
 
 STRIP = 1 << 16  # entries that are gathered at a time
 TASK = 1 << 21  # entries that one thread writes at a time, at most
@@ -52,10 +51,10 @@ def steps(sizes: Sequence[int]) -> list[int]:
     return [prod(sizes[position + 1 :]) for position in range(len(sizes))]
 
 
-def expanded(factors: Sequence[Factor], wanted: Sequence[Numbers], xp: Any) -> Expanded:
+def expanded(factors: Sequence[Factor], wanted: Sequence[Numbers]) -> Expanded:
     """The pieces of the product, with the wanted numbers of their templates."""
     for piece in pieces(factors):
-        yield piece, _expand(piece, wanted, xp)
+        yield piece, _expand(piece, wanted)
 
 
 def write(factors: Sequence[Factor], targets: Sequence[Target], from_: Expanded) -> None:
@@ -69,7 +68,7 @@ def write(factors: Sequence[Factor], targets: Sequence[Target], from_: Expanded)
         for target, number in zip(targets, numbers, strict=True)
         for job in _jobs(piece, number, target, factors)
     )
-    if total < THREADED or namespace(targets[0].array) is not np:
+    if total < THREADED:
         for job in work:
             job()
         return
@@ -84,22 +83,35 @@ def write(factors: Sequence[Factor], targets: Sequence[Target], from_: Expanded)
             future.result()
 
 
-def _expand(piece: Piece, wanted: Sequence[Numbers], xp: Any) -> list[Array]:
+def indptr(parts: Sequence[Sequence[Factor]], dtype: np.dtype[Any]) -> Array:
+    """Where each row of the products below each other begins, and where the last one ends."""
+    counts = [
+        reduce(np.multiply.outer, [factor.count.astype(dtype) for factor in factors]).ravel()
+        for factors in parts
+    ]
+    result = np.zeros(sum(map(len, counts)) + 1, dtype)
+    if counts:
+        count = counts[0] if len(counts) == 1 else np.concatenate(counts)
+        np.cumsum(count, dtype=dtype, out=result[1:])
+    return result
+
+
+def _expand(piece: Piece, wanted: Sequence[Numbers]) -> list[Array]:
     """The wanted numbers of the template's entries, row after row."""
     results: list[Array] = []
     filled = None
     for place in reversed(range(len(piece.factors))):
         factor = piece.factors[place]
         tables = [
-            xp.asarray((piece.table(place, kind) * steps[place]).astype(dtype, copy=False))
+            (piece.table(place, kind) * steps[place]).astype(dtype, copy=False)
             for kind, steps, dtype, _ in wanted
         ]
         if filled is not None or not factor.full:
             inner = filled
             if inner is None:
-                inner = xp.ones(results[0].shape if results else (1, 1), np.bool_)
-            filled = outer(xp.logical_and, xp.asarray(factor.filled()), inner)
-        results = list(map(partial(outer, xp.add), tables, results)) if results else tables
+                inner = np.ones(results[0].shape if results else (1, 1), np.bool_)
+            filled = outer(np.logical_and, factor.filled(), inner)
+        results = list(map(partial(outer, np.add), tables, results)) if results else tables
     if filled is not None:
         results = [result[filled] for result in results]
     return [
@@ -143,22 +155,19 @@ def _jobs(
 
 def _put(view: Array, number: Array, shift: Indices | None, values: Array | None) -> None:
     """Write some copies of a template, shifted; from the values at its numbers if there are any."""
-    xp = namespace(view)
     if values is None:
         if shift is None:
             view[...] = number
         else:
-            xp.add(number, xp.asarray(shift[..., None].astype(number.dtype)), out=view)
+            np.add(number, shift[..., None].astype(number.dtype), out=view)
         return
     index = number
     if shift is not None and shift.size == 1 and shift.item() >= 0:
         # Taken from further on, which spares a shifted copy of the numbers.
         values, index = values[shift.item() :], number.reshape(*shift.shape, -1)
     elif shift is not None:
-        index = number + xp.asarray(shift[..., None])
-    if xp is not np:
-        view[...] = values[index]
-    elif view.flags.c_contiguous and view.shape[: index.ndim] == index.shape:
+        index = number + shift[..., None]
+    if view.flags.c_contiguous and view.shape[: index.ndim] == index.shape:
         # The indices are right by construction: "clip" spares the copy that "raise" makes.
         np.take(values, index, axis=0, mode="clip", out=view)
     else:
