@@ -59,15 +59,15 @@ if hasattr(os, "register_at_fork"):
 
 def _alone(work: Callable[[T], Any], part: T) -> None:
     """work(part) with MKL on one thread, of which it keeps a number for each of ours."""
-    mkl = _mkl()
-    if mkl is None:
+    own = mkl()
+    if own is None:
         work(part)
         return
-    before = mkl.MKL_Set_Num_Threads_Local(1)
+    before = own.MKL_Set_Num_Threads_Local(1)
     try:
         work(part)
     finally:
-        mkl.MKL_Set_Num_Threads_Local(before)
+        own.MKL_Set_Num_Threads_Local(before)
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def _libraries() -> list[tuple[Callable[[], int], Callable[[int], Any]]]:
 
 
 @cache
-def _mkl() -> Any:
+def mkl() -> Any:
     """The library of the package mkl, if it is installed: float32 is about 1.4 times as fast."""
     try:
         files = metadata.files("mkl") or []
@@ -137,9 +137,9 @@ def routine(dtype: DType) -> Callable[..., None] | None:
 
 def _address(name: str) -> int | None:
     """Where a routine of BLAS stands."""
-    mkl = _mkl()
-    if mkl is not None:
-        return ctypes.cast(getattr(mkl, name), ctypes.c_void_p).value
+    own = mkl()
+    if own is not None:
+        return ctypes.cast(getattr(own, name), ctypes.c_void_p).value
     import scipy.linalg.cython_blas as blas  # scipy.linalg is slow to import
 
     routines: dict[str, Any] = dict(blas.__pyx_capi__)

@@ -151,7 +151,8 @@ def folder() -> Path | None:
 def _machine() -> list[str]:
     """What the rates depend on."""
     versions = [f"numpy {np.__version__}", f"scipy {scipy.__version__}"]
-    return [_cpu(), f"{threads()} threads", *versions, ", ".join(_names())]
+    library = "mkl" if blas.mkl() else "OpenBLAS"
+    return [_cpu(), f"{threads()} threads", *versions, library, ", ".join(_names())]
 
 
 def _cpu() -> str:

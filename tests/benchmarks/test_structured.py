@@ -12,9 +12,30 @@ import pytest
 from timed_layers import LAYERS, channels_last, drawn, torch_convolutions
 from timing import alternate
 
+from toeplitz import blas
+from toeplitz.threads import threads
+
 BATCHES = [int(n) for n in os.environ.get("TOEPLITZ_BATCHES", "1,32").split(",")]
 ROUNDS = 7
 WARM = 0.03
+
+
+def test_the_roofline_of_the_machine():
+    """A product of square matrices on every thread, and a copy on one."""
+    size, count = 1024, threads()
+    matrices = [[drawn(size, size, seed=seed) for seed in range(3)] for _ in range(count)]
+    gemm = blas.Gemm(np.dtype("f4"), size, size, size, (size,) * 3)
+    source = np.ones(1 << 26, np.float32)
+
+    def multiply(part):
+        gemm(*(matrix.ctypes.data for matrix in matrices[part]), False)
+
+    products, copy = alternate(
+        lambda: blas.side_by_side(multiply, range(count)), source.copy, rounds=ROUNDS, warm=WARM
+    )
+    rate, width = 2 * size**3 * count / products / 1e9, 2 * source.nbytes / copy / 1e9
+    by = "mkl" if blas.mkl() else "scipy's OpenBLAS"
+    print(f"\n{count} threads, {by}: sgemm {rate:.0f} GFLOP/s, copy {width:.1f} GB/s", end="")
 
 
 @pytest.mark.parametrize("items", BATCHES)
