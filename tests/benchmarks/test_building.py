@@ -98,6 +98,31 @@ def test_one_channel_is_built_three_times_as_fast_as_by_plain_builders():
     assert 3 * ours <= min(taps, diagonals)
 
 
+def test_one_channel_is_built_faster_than_by_sparse_convolution():
+    peer = pytest.importorskip("sparse_convolution", reason="sparse-convolution is not installed")
+    conv = toeplitz.Conv((1, 128, 128), (1, 1, 3, 3), padding=1)
+    w = np.arange(1, 10, dtype=np.float32).reshape(conv.weight_shape)
+    ours, theirs = alternate(
+        lambda: conv.matrix(w),
+        lambda: peer.Toeplitz_convolution2d(
+            (128, 128), w[0, 0], mode="same", dtype=np.float32, method="precomputed"
+        ),
+        rounds=21,
+    )
+    print(f"\n128x128: {theirs / ours:.0f}x as fast as sparse-convolution")
+    assert 3 * ours <= theirs
+
+
+def test_one_channel_is_built_faster_than_by_pylops():
+    peer = pytest.importorskip("pylops", reason="pylops is not installed")
+    conv = toeplitz.Conv((1, 32, 32), (1, 1, 3, 3), padding=1)
+    w = np.arange(1, 10, dtype=np.float32).reshape(conv.weight_shape)
+    operator = peer.signalprocessing.Convolve2D((32, 32), h=w[0, 0], offset=(1, 1), method="direct")
+    ours, theirs = alternate(lambda: conv.matrix(w), operator.tosparse, rounds=5)
+    print(f"\n32x32: {theirs / ours:.0f}x as fast as pylops' tosparse")
+    assert 3 * ours <= theirs
+
+
 def test_a_small_matrix_on_an_existing_conv_takes_little():
     conv = toeplitz.Conv((1, 8, 8), (1, 1, 3, 3), padding=1)
     w, x = np.ones((1, 1, 3, 3), np.float32), np.ones((1, 1, 8, 8), np.float32)
