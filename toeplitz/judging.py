@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from toeplitz.calling import PROTOCOLS, TIMEOUT, judge, progress, scratch, suspect
-from toeplitz.options import FileName
+from toeplitz.options import FileName, Whole
 
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32", "int64",
           "complex64", "complex128")  # fmt: skip
@@ -67,8 +67,8 @@ def claims(context: click.Context, option: click.Parameter, entries: tuple[str, 
 @click.option("--op", help="conv2d, conv_transpose1d, padded_conv2d, linear …; else conv2d")
 @click.option("--backward", metavar="TARGET", help="its gradients; with --exec a command")
 @click.option("--adapter", help="torch, jax, tensorflow …, numpy for none, or module:callable")
-@click.option("--seed", type=click.IntRange(0), help="of what is drawn; else 0")
-@click.option("--max-examples", type=click.IntRange(1), help="cases of the first phase; else 500")
+@click.option("--seed", type=Whole(0), help="of what is drawn; else 0")
+@click.option("--max-examples", type=Whole(1), help="cases of the first phase; else 500")
 @click.option("--time", type=float, callback=seconds, help="seconds after which none is drawn")
 @click.option(
     "--dtype",

@@ -28,6 +28,26 @@ class FileName(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Whole(click.ParamType):
+    """An integer that is not too small."""
+
+    name = "integer"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = self.least - 1
+        if number < self.least:
+            raise click.UsageError(
+                f"{param.opts[0]} must be an integer of {self.least} or more: got {value!r}", ctx
+            )
+        return number
+
+
 def shape(
     context: click.Context,
     option: click.Parameter,

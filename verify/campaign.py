@@ -8,7 +8,7 @@ from typing import Any
 
 from verify import laws
 from verify.case import Case
-from verify.claims import space_of
+from verify.claims import space_of, whole
 from verify.codes import CODES
 from verify.data import HALVES, checked_dtypes
 from verify.drawing import DTYPES, Drawing
@@ -76,7 +76,7 @@ class Campaign:
         self.suspect = suspect
         self.space = space
         self.algorithm = algorithm
-        self.seed = seed
+        self.seed = whole("seed", seed, 0)
         self.history = History(suspect, space, algorithm)
         self.coverage = Coverage(wanted(space.op, space.without))
         self.drawing = Drawing(space, seed, dtypes, self.coverage)
@@ -98,7 +98,7 @@ class Campaign:
     ) -> Report:
         """Judge what is drawn, and report."""
         start = time.monotonic()
-        for case in self.drawn(max_examples):
+        for case in self.drawn(whole("max_examples", max_examples, 1)):
             if seconds is not None and time.monotonic() - start > seconds:
                 break
             if sum(len(f.violations) for f in self.failures.values()) >= ENOUGH:
