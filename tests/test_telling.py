@@ -35,9 +35,28 @@ def test_what_answers_no_call_is_told_the_op_that_it_answers(f, op, wanted):
     assert [finding.code for finding in report.findings] == ["CV171"]
     assert report.notes == (
         f"no call of {op} was answered in the right shape, those of {wanted} are: "
-        f"is it --op {wanted}?",
+        f"is it op={wanted!r}?",
     )
     assert str(report).endswith(report.notes[0])
+
+
+def avg_pool1d(x, kernel_size, stride=None):
+    (k,), (s,) = np.atleast_1d(kernel_size), np.atleast_1d(stride or kernel_size)
+    starts = range(0, x.shape[2] - k + 1, s)
+    return np.stack([x[:, :, i : i + k].mean(axis=2) for i in starts], axis=2)
+
+
+def test_of_several_ops_the_one_in_the_name_is_told_else_all():
+    def pool(x, kernel_size, stride=None):
+        return avg_pool1d(x, kernel_size, stride)
+
+    def my_avg_pool1d(x, kernel_size, stride=None):
+        return avg_pool1d(x, kernel_size, stride)
+
+    told = "no call of conv2d was answered in the right shape, those of "
+    several = "max_pool1d and avg_pool1d are: is it op='max_pool1d' or op='avg_pool1d'?"
+    for f, end in ((pool, several), (my_avg_pool1d, "avg_pool1d are: is it op='avg_pool1d'?")):
+        assert verify.check(f, "conv2d", max_examples=BUDGET).notes == (told + end,)
 
 
 def test_what_answers_some_calls_is_told_no_other_op():

@@ -115,6 +115,24 @@ def test_a_students_mistake_is_found_named_kept_and_mended(homework, tmp_path):
     assert mended.stdout.startswith(told)
 
 
+def test_a_function_with_the_name_of_an_op_is_judged_as_that_op(run, homework):
+    first = "max_pool1d is judged as the op of its name, since no other was given\n\n"
+    short = ("toeplitz.functional:max_pool1d", "--max-examples", "20")
+    status, out, err = run("verify", *short)
+    assert (status, err) == (0, "")
+    assert out.startswith(f"{first}max_pool1d as max_pool1d: nothing found\n  cases ")
+    status, out, _ = run("verify", *short, "--json", "-")
+    assert (status, json.loads(out)["op"], json.loads(out)["heading"]) == (
+        0, "max_pool1d", first.strip(),
+    )  # fmt: skip
+    status, out, err = run("verify", *short, "--op", "max_pool1d")
+    assert out.startswith("max_pool1d as max_pool1d: nothing found\n  cases ")
+    status, out, err = run("verify", *short, "--op", "conv2d")
+    assert (status, err) == (1, "")
+    assert "  note        no call of conv2d was answered in the right shape, those of " in out
+    assert out.endswith("max_pool1d are: is it --op max_pool1d?\n")
+
+
 def test_a_right_one_is_acquitted(run):
     status, out, err = run("verify", "right:conv2d", *QUICK)
     assert (status, err) == (0, "")

@@ -64,7 +64,7 @@ def claims(context: click.Context, option: click.Parameter, entries: tuple[str, 
     type=click.Choice(PROTOCOLS),
     help="how the program is asked; else stdio: it is kept and answers one request after another",
 )
-@click.option("--op", help="conv2d, conv_transpose1d, padded_conv2d, linear …; else conv2d")
+@click.option("--op", help="conv2d, conv_transpose1d, max_pool2d …; else of its name, or conv2d")
 @click.option("--backward", metavar="TARGET", help="its gradients; with --exec a command")
 @click.option("--adapter", help="torch, jax, tensorflow …, numpy for none, or module:callable")
 @click.option("--seed", type=Whole(0), help="of what is drawn; else 0")
@@ -139,7 +139,7 @@ def verify_command(
         return _replay(name, command is not None, replay, options)
     given = {name: value for name, value in options.items() if value not in (None, ())}
     ops, campaign, store = (judge(f"verify.{name}") for name in ("ops", "campaign", "store"))
-    op = ops.named(given.get("op", "conv2d"))
+    op = ops.named(given.get("op") or (ops.DEFAULT if target is None else ops.of_function(target)))
     dtypes = given.get("dtypes")
     _installed(dtypes or ())
     files = _writable(given)
@@ -168,11 +168,15 @@ def verify_command(
                 dtypes=dtypes,
                 replay=keep,
                 tell=tell,
+                option="--op {}",
             )
         except RuntimeError as error:
             raise ValueError(f"{name} could not be judged: {error}") from error
     if not report.cases:
         raise ValueError(f"{name} was not judged: {_nothing(report)}")
+    if "op" not in given and op.name != ops.DEFAULT:
+        told = "is judged as the op of its name, since no other was given"
+        report = replace(report, heading=f"{report.suspect} {told}")
     report = baseline.applied(report, known)
     if given.get("in_process"):
         apart = dict.fromkeys(("CV190", "CV191"), "it was judged without a process of its own")

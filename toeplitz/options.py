@@ -28,24 +28,16 @@ class FileName(click.Path):
         return super().convert(value, param, ctx)
 
 
-class Whole(click.ParamType):
-    """An integer that is not too small."""
+class Whole(click.IntRange):
+    """An integer that is not too small, refused in our words."""
 
-    name = "integer"
-
-    def __init__(self, least: int) -> None:
-        self.least = least
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         try:
-            number = int(value)
-        except ValueError:
-            number = self.least - 1
-        if number < self.least:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
             raise click.UsageError(
-                f"{param.opts[0]} must be an integer of {self.least} or more: got {value!r}", ctx
-            )
-        return number
+                f"{param.opts[0]} must be an integer of {self.min} or more: got {value!r}", ctx
+            ) from None
 
 
 def shape(

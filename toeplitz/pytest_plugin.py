@@ -34,7 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--conv", action="append", default=[], metavar="TARGET",
         help="module:callable or file.py:callable; again for more",
     )  # fmt: skip
-    group.addoption("--conv-op", metavar="OP", help="conv2d, conv_transpose1d …; else conv2d")
+    group.addoption(
+        "--conv-op", metavar="OP", help="conv1d, max_pool2d …; else of its name, or conv2d"
+    )
     group.addoption(
         "--conv-backward", action="append", default=[], metavar="TARGET",
         help="its gradients; one for each --conv, in their order",
@@ -195,4 +197,6 @@ def pytest_terminal_summary(terminalreporter: "TerminalReporter", config: pytest
         if "summary" in report:
             target = config.option.conv[int(file.stem)]
             terminalreporter.section(f"toeplitz verify {target}")
+            if report["heading"]:
+                terminalreporter.write_line(report["heading"])
             terminalreporter.write_line(report["summary"])

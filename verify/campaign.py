@@ -53,13 +53,14 @@ def run(
     dtypes: tuple[str, ...] | None = None,
     replay: Callable[[Violation], str] = lambda violation: "",
     tell: Callable[[str], None] = lambda text: None,
+    option: str = "op={!r}",
 ) -> Report:
-    """Judge an implementation and report."""
+    """Judge an implementation and report; option: how the caller writes an op."""
     names = checked_dtypes(DTYPES if dtypes is None else dtypes)
     space = replace(space_of(op, supports, suspect), dtypes=names)
     campaign = Campaign(suspect, space, algorithm, seed, None if dtypes is None else names)
     report = campaign.run(max_examples, seconds, replay, tell)
-    return report if campaign.right else hinted(report, suspect)
+    return report if campaign.right else hinted(report, suspect, option)
 
 
 class Campaign:

@@ -1,4 +1,4 @@
-"""What the report adds where an implementation answers no call at all: the op that it may be of."""
+"""What the report adds where an implementation answers no call: the ops that it may be of."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,16 +17,29 @@ PROBES = 6  # calls of another op
 PLAIN = ("conv", "conv_transpose", "linear", "max_pool", "avg_pool")  # ops that others resemble
 
 
-def hinted(report: Report, suspect: Suspect) -> Report:
-    """The report; where no call was answered in the right shape, with an op whose calls are."""
+def hinted(report: Report, suspect: Suspect, option: str) -> Report:
+    """The report; where no call was answered in the right shape, with an op whose calls are.
+
+    option: how an op is given, as "--op {}".
+    """
     codes = {code for finding in report.findings for code in (finding.code, *finding.also)}
     if not codes or not codes <= UNANSWERED:
         return report
-    for other in _others(OPS[report.op]):
-        if _answers(suspect, other):
-            told = f"no call of {report.op} was answered in the right shape, those of {other.name} "
-            return replace(report, notes=(*report.notes, f"{told}are: is it --op {other.name}?"))
-    return report
+    answered = _answered(report.op, suspect)
+    if not answered:
+        return report
+    told = f"no call of {report.op} was answered in the right shape, those of "
+    asked = " or ".join(map(option.format, answered))
+    note = f"{told}{' and '.join(answered)} are: is it {asked}?"
+    return replace(report, notes=(*report.notes, note))
+
+
+def _answered(op: str, suspect: Suspect) -> list[str]:
+    """The op in the function's name, if its calls are answered; else all whose calls are."""
+    by_name = sorted((name for name in OPS if name in suspect.name and name != op), key=len)
+    if by_name and _answers(suspect, OPS[by_name[-1]]):
+        return by_name[-1:]
+    return [other.name for other in _others(OPS[op]) if _answers(suspect, other)]
 
 
 def _others(op: Op) -> Iterator[Op]:

@@ -31,6 +31,7 @@ DEFAULTS = {
     "momentum": 0.1,
     "eps": 1e-5,
 }
+DEFAULT = "conv2d"  # the op where none is given
 REQUIRED = ("kernel_size", "output_size", "pad")
 
 
@@ -176,6 +177,16 @@ def named(name: Any) -> Op:
         hint = f": did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"op must be one of {', '.join(OPS)}: got {name!r}{hint}")
     return OPS[name]
+
+
+def of_function(target: str) -> str:
+    """The op of which a target has the exact name; conv2d where it is none's.
+
+    >>> of_function("torch.nn.functional:max_pool2d"), of_function("homework.py:my_conv")
+    ('max_pool2d', 'conv2d')
+    """
+    name = target.replace(":", ".").rpartition(".")[2]
+    return name if name in OPS else DEFAULT
 
 
 def of_layer(layer: Any) -> Op:

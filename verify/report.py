@@ -127,7 +127,7 @@ class Report:
     for each distinct cause. cases: calls that answered; unsupported: calls refused with
     NotImplementedError. notes: what diagnose() says of the geometry it was asked about. unasked:
     the laws that do not apply, by their codes, and why. gone: what a baseline lists and was not
-    found.
+    found. heading: a line that comes first.
     """
 
     suspect: str
@@ -143,13 +143,15 @@ class Report:
     notes: Sequence[str] = field(default=())
     unasked: Mapping[str, str] = field(default_factory=dict)
     gone: tuple[Known, ...] = ()
+    heading: str = ""
 
     @property
     def ok(self) -> bool:
         return all(finding.known for finding in self.findings) and not self.gone
 
     def __str__(self) -> str:
-        return "\n".join([*(f"{finding}\n" for finding in self.findings), self.summary])
+        first = [f"{self.heading}\n"] if self.heading else []
+        return "\n".join([*first, *(f"{finding}\n" for finding in self.findings), self.summary])
 
     @property
     def summary(self) -> str:
@@ -194,6 +196,7 @@ class Report:
         plain = {
             "suspect": self.suspect,
             "op": self.op,
+            "heading": self.heading,
             "ok": self.ok,
             "cases": self.cases,
             "unsupported": self.unsupported,
