@@ -305,7 +305,7 @@ def test_items_that_are_mixed_are_told():
 
     violation = laws.items_independent(Callables(last), CASE)
     assert violation.note == "item 2 of 3 alone gives another result"
-    assert (violation.what, violation.where) == ("y", (0, 0, 1))
+    assert (violation.what, violation.where) == ("y", (2, 0, 1))
     assert violation.got - violation.should == 0.5
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import toeplitz
 from verify.case import Case
 from verify.data import LAYOUTS
 from verify.judgement import judge_backward, judge_forward
+from verify.laws import items_independent
 from verify.ops import OPS
+from verify.report import Finding
 from verify.snippet import snippet
 from verify.suspect import Callables
 from verify.violation import Violation
@@ -75,6 +78,37 @@ def test_not_a_number_and_empty_arrays_are_written():
     case = CASE.but(data="nan", at=(1,))
     assert "from numpy import inf, nan" in snippet(Violation("CV160", case), "f").splitlines()
     assert "x = np.zeros((0, 2, 3, 4))" in snippet(Violation("CV171", CASE.but(batch=0)), "f")
+
+
+def test_what_a_call_writes_to_is_shown_before_and_after():
+    def squares(x, w, b=None, **arguments):
+        x *= x
+        w[:] = 0
+        return toeplitz.functional.conv1d(x, w, b, **arguments)
+
+    small = Case(OPS["conv1d"], toeplitz.Conv((1, 2), (1, 1, 1)), seed=2)
+    violation = judge_forward(Callables(squares), small).violation
+    assert (violation.code, violation.note) == ("CV150", "wrote to x, w")
+    x, w = small.arrays.x, small.arrays.w
+    printed = run(snippet(violation, "f"), f=squares)
+    assert printed == f"{x * x} should be {x}\n{w * 0} should be {w}"
+    assert snippet(replace(violation, note="readonly arguments"), "f").splitlines()[-1] == (
+        "y = f(x, w)"
+    )
+
+
+def test_an_item_is_shown_in_the_batch_and_alone():
+    def first(x, w, b=None, **arguments):
+        return toeplitz.functional.conv2d(x[:1].repeat(len(x), axis=0), w, b, **arguments)
+
+    violation = items_independent(Callables(first), CASE)
+    assert violation.where[0] == 1
+    printed = run(snippet(violation, "f"), f=first)
+    assert printed == f"{violation.got} in the batch, {violation.should} alone"
+    assert (
+        f"  where       y[{', '.join(map(str, violation.where))}] = {violation.got} in the batch, "
+        f"{violation.should} where item 1 is given alone\n"
+    ) in str(Finding(violation, "f"))
 
 
 def test_what_one_call_does_not_show_has_no_lines():

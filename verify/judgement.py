@@ -11,7 +11,7 @@ from verify.comparing import compare
 from verify.data import numpy_dtype
 from verify.rounding import Scale, scale_forward, scales_backward
 from verify.suspect import Outcome, Suspect
-from verify.violation import Judgement, Violation
+from verify.violation import WROTE, Judgement, Violation
 
 DIRT = 1000000007.0  # what freed memory holds before a call
 FURTHER = 10  # the number of the first result after y, where gradients have 0, 1 and 2
@@ -125,5 +125,5 @@ def _pure(case: Case, outcome: Outcome) -> Violation | None:
     if case.op.family == "norm" and set(outcome.mutated) <= {"running_mean", "running_var"}:
         return None
     if outcome.mutated:
-        return Violation("CV150", case, note=f"wrote to {', '.join(outcome.mutated)}")
+        return Violation("CV150", case, note=f"{WROTE}{', '.join(outcome.mutated)}")
     return None

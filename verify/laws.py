@@ -94,7 +94,9 @@ def items_independent(suspect: Suspect, case: Case) -> Violation | None:
             differ = np.abs(wide(whole) - wide(alone.value)) >= 0.5
             if bool(differ.any()):
                 note = f"item {item} of {case.batch} alone gives another result"
-                return replace(differs("CV154", case, "y", whole, alone.value, differ), note=note)
+                found = differs("CV154", case, "y", whole, alone.value, differ)
+                assert found.where is not None
+                return replace(found, where=(item, *found.where[1:]), note=note)
     return None
 
 

@@ -77,12 +77,7 @@ class Finding:
         lines = [f"{self.code} {suspect} {sentence}"]
         rows = [("case", f"{case.layer!r}{_told(case)}")]
         if violation.where is not None:
-            place = ", ".join(map(str, violation.where))
-            where = (
-                f"{violation.what}[{place}] = {_number(violation.got)}, "
-                f"should be {_number(violation.should)}"
-            )
-            rows.append(("where", where))
+            rows.append(("where", _where(violation)))
             rows.append(("", f"{violation.wrong} of {violation.of} values differ{_exactly(case)}"))
         if violation.note:
             rows.append(("seen", violation.note))
@@ -233,6 +228,17 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "python": finding.snippet,
         "text": str(finding),
     }
+
+
+def _where(violation: Violation) -> str:
+    """One place with the values there, and of which calls they are where there are two."""
+    assert violation.where is not None
+    place = ", ".join(map(str, violation.where))
+    got, should = _number(violation.got), _number(violation.should)
+    if violation.code == "CV154":
+        alone = f"{should} where item {violation.where[0]} is given alone"
+        return f"{violation.what}[{place}] = {got} in the batch, {alone}"
+    return f"{violation.what}[{place}] = {got}, should be {should}"
 
 
 def _told(case: Any) -> str:

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from verify.suspect import inputs
-from verify.violation import Violation
+from verify.violation import WROTE, Violation
 
 SHOWN = 64  # entries of an array that are written out
-ONE_CALL = ("CV101", "CV102", "CV103", "CV104", "CV105", "CV110", "CV140", "CV141", "CV142",
-            "CV152", "CV160", "CV161", "CV171", "CV190", "CV191")  # fmt: skip
+SHOWING = ("CV101", "CV102", "CV103", "CV104", "CV105", "CV110", "CV140", "CV141", "CV142",
+           "CV150", "CV152", "CV154", "CV160", "CV161", "CV171", "CV190", "CV191")  # fmt: skip
 LAID_OUT = {
     "contiguous": (),
     "transposed": ("{0} = np.asfortranarray({0})",),
@@ -21,7 +21,7 @@ LAID_OUT = {
 
 
 def snippet(violation: Violation, name: str) -> str:
-    """Lines that call an implementation as the violation did; empty where one call shows nothing.
+    """Lines that call an implementation as the violation did; empty where they show nothing.
 
     name: what the implementation is called in them; a backward pass is called `backward`.
 
@@ -44,7 +44,7 @@ def snippet(violation: Violation, name: str) -> str:
     given = {key: value for key, value in arrays.items() if value is not None}
     if not name.replace(".", "_").isidentifier():  # a program's command
         return ""
-    if violation.code not in ONE_CALL or any(array.size > SHOWN for array in given.values()):
+    if violation.code not in SHOWING or any(array.size > SHOWN for array in given.values()):
         return ""
     lines = ["import numpy as np"]
     if case.dtype == "bfloat16":
@@ -56,7 +56,30 @@ def snippet(violation: Violation, name: str) -> str:
         if case.layout != "channels_last" or array.ndim > 2:
             lines += [line.format(key) for line in LAID_OUT[case.layout]]
     called = ", ".join([*given, *(f"{key}={value!r}" for key, value in arguments.items())])
-    return "\n".join([*lines, f"{results} = {name}({called})", *_shown(violation)])
+    call = [f"{results} = {name}({called})", *_shown(violation)]
+    if violation.code == "CV150":
+        call = _kept(call[0], violation.note)
+    elif violation.code == "CV154" and violation.where is not None:
+        item = violation.where[0]
+        call = [call[0], f"alone = {name}({called.replace('x', f'x[{item}:{item + 1}]', 1)})"]
+        call.append(_alone(violation))
+    return "\n".join([*lines, *call])
+
+
+def _kept(call: str, note: str) -> list[str]:
+    """A call between two looks at what it writes to; the call alone where it raises before."""
+    _, writes, written = note.partition(WROTE)
+    names = written.split(", ") if writes else []
+    before = [f"{name}_before = {name}.copy()" for name in names]
+    return [*before, call, *(f'print({n}, "should be", {n}_before)' for n in names)]
+
+
+def _alone(violation: Violation) -> str:
+    """A place of a batch, beside the same one of an item alone."""
+    assert violation.where is not None
+    whole = ", ".join(map(str, violation.where))
+    alone = ", ".join(map(str, (0, *violation.where[1:])))
+    return f'print({violation.what}[{whole}], "in the batch,", alone[{alone}], "alone")'
 
 
 def _literal(array: Any, dtype: str) -> str:

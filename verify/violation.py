@@ -8,6 +8,8 @@ import numpy as np
 from verify.case import Case
 from verify.suspect import Outcome
 
+WROTE = "wrote to "  # what the note of CV150 begins with, before the names
+
 
 @dataclass(frozen=True)
 class Violation:
