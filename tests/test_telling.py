@@ -8,6 +8,10 @@ import pytest
 import toeplitz
 import toeplitz.functional as F
 import verify
+from verify.case import Case
+from verify.diagnosis import Diagnosis
+from verify.ops import OPS
+from verify.patterns import Seen, describe
 
 BUDGET = 60
 
@@ -185,6 +189,46 @@ def test_two_mistakes_of_the_geometry_are_at_least_described():
     assert report.findings
     assert all(finding.told for finding in report.findings)
     assert "none of the known mistakes" not in str(report)
+
+
+def test_no_condition_is_told_that_the_shown_case_contradicts():
+    def clipped(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+        y = F.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
+        return np.maximum(y, -100) if y.dtype.kind == "f" else y
+
+    finding = verify.check(clipped, "max_pool2d").findings[0]
+    assert finding.case.layer == toeplitz.MaxPool((1, 1, 1), (1, 1))
+    assert finding.told == "none of the known mistakes"
+
+
+SHOWN = Case(OPS["conv2d"], toeplitz.Conv((1, 2, 2), (1, 1, 1, 1)))
+STRIDED = SHOWN.but(layer=toeplitz.Conv((1, 3, 3), (1, 1, 1, 1), stride=2))
+
+
+def seen(case, value=None):
+    return Seen(case, case.arrays.y if value is None else value, value is None)
+
+
+def test_a_diagnosis_is_told_beside_the_case_that_is_shown():
+    pattern = "wrong exactly where stride > 1"
+    wrong = seen(STRIDED, STRIDED.arrays.y + 1)
+    diagnosis = Diagnosis((), 2, 9, pattern=pattern, seen=(wrong, seen(SHOWN)))
+    assert diagnosis.showing(STRIDED, wrong).pattern == pattern
+    assert diagnosis.showing(SHOWN, seen(SHOWN, SHOWN.arrays.y + 1)).pattern == ""
+    assert diagnosis.showing(STRIDED, None).pattern == ""
+
+
+def test_a_name_is_told_only_where_the_case_that_is_shown_has_its_condition():
+    diagnosis = Diagnosis(("kernel flipped, only where stride > 1",), 2, 9)
+    assert diagnosis.showing(STRIDED, None).name == diagnosis.name
+    assert diagnosis.showing(SHOWN, None).name is None
+    assert Diagnosis(("kernel flipped",), 2, 9).showing(SHOWN, None).name == "kernel flipped"
+
+
+def test_a_shape_that_is_wrong_now_and_then_is_told_so():
+    both = [seen(STRIDED, STRIDED.arrays.y[..., 1:]), seen(SHOWN, SHOWN.arrays.y + 1)]
+    assert describe(both) == "wrong always; its shape is wrong, but not always"
+    assert describe(both[:1]) == "wrong always; its shape is wrong"
 
 
 def test_indices_of_wrong_maxima_are_no_second_mistake():

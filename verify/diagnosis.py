@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -31,7 +31,8 @@ class Diagnosis:
 
     names: the mistakes that explain everything seen; one if it was found. explained: how many
     cases it was tried on. excluded: how many mistakes do not explain it. nearest: some of those.
-    pattern: where no mistake fits, what switches the failure on, in words.
+    pattern: where no mistake fits, what switches the failure on, in words. seen, which: the
+    results that it was made from, and what they are.
     """
 
     names: tuple[str, ...]
@@ -39,10 +40,26 @@ class Diagnosis:
     excluded: int
     nearest: tuple[str, ...] = ()
     pattern: str = ""
+    seen: tuple[Seen, ...] = field(default=(), repr=False, compare=False)
+    which: int | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str | None:
         return self.names[0] if len(self.names) == 1 else None
+
+    def showing(self, case: Case, one: Seen | None) -> "Diagnosis":
+        """The diagnosis beside one more failing case: no condition is told that it contradicts.
+
+        one: what the implementation gives there, None if nothing that can be compared.
+        """
+        names = tuple(
+            name
+            for name in self.names
+            if all(holds(case) for holds in _conditions(_parts(name)[1], case))
+        )
+        told = not names and one is not None and not one.right
+        pattern = describe([*self.seen, one], self.which) if told and one is not None else ""
+        return replace(self, names=names, pattern=pattern, seen=())
 
 
 def diagnose_seen(
@@ -65,7 +82,8 @@ def diagnose_seen(
         names = _conditional(cases, table, which)
     nearest = tuple(name for name in table if name not in names)[:2]
     pattern = "" if names else describe(cases, which)
-    return Diagnosis(names, len(cases), len(table) - len(names), nearest, pattern)
+    excluded = len(table) - len(names)
+    return Diagnosis(names, len(cases), excluded, nearest, pattern, tuple(cases), which)
 
 
 def _fitting(

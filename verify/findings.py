@@ -140,18 +140,21 @@ class Telling(Naming):
             return self.again(case, smallest) if not there or case.layer == self.given else None
 
         shrunk = shrink(smallest, broken)
+        if diagnosis is not None:
+            one = None if diagnosis.names else self._call(shrunk.case, diagnosis.which)
+            diagnosis = diagnosis.showing(shrunk.case, one)
         return Finding(
             shrunk,
             self.suspect.name,
             diagnosis,
-            looks_like(shrunk) or self._refused(keys[0]),
+            looks_like(shrunk) or self._refused(keys[0], shrunk.case),
             min(self.failures[k].first for k in keys),
             tuple(dict.fromkeys(code for code, _ in keys if code != shrunk.code)),
         )
 
-    def _refused(self, which: Key) -> str:
+    def _refused(self, which: Key, shown: Case) -> str:
         """Which right calls are refused, in words."""
-        failing = [v.case for _, v in self.failures[which].violations]
+        failing = [shown, *(v.case for _, v in self.failures[which].violations)]
         if which[0] not in ("CV171", "CV190", "CV191"):
             return ""
         if all(case.batch == 0 for case in failing):

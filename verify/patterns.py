@@ -158,12 +158,13 @@ def _more(count: Callable[[Case], int], least: int) -> Callable[[Case], bool]:
 def _places(failing: list[Seen], which: int | None) -> str:
     """Where the wrong values lie: what is true of all failing cases that can tell."""
     axes = _axes(failing[0].case.op, which)
+    shapes = [one.value.shape == right(one.case, which).shape for one in failing]
+    if not all(shapes):
+        return "its shape is wrong, but not always" if any(shapes) else "its shape is wrong"
     found: set[str] = set()
     refuted: set[str] = set()
     for one in failing:
         expected = right(one.case, which)
-        if one.value.shape != expected.shape:
-            return "its shape is wrong"
         places = np.argwhere(one.value != expected)
         for axis in range(places.shape[1]):
             for end, index in (("last", expected.shape[axis] - 1), ("first", 0)):
