@@ -75,3 +75,8 @@ def test_so_does_the_command_line(option, least, value, capsys):
         f"toeplitz: {option} must be an integer of {least} or more: got {value!r} "
         "(see toeplitz verify --help)\n"
     )
+
+
+def test_a_run_of_one_example_has_no_more_cases_than_one_of_twenty():
+    cases = [verify.check(conv2d, "conv2d", max_examples=count).cases for count in (1, 20)]
+    assert cases[0] == cases[1] < 200

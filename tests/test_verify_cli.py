@@ -209,7 +209,7 @@ def test_after_a_hang_the_others_get_less_time():
             return None
 
         def forward(self, case):
-            return Outcome(self.answers.pop(0))
+            return Outcome(self.answers.pop(0), message="no answer")
 
     def restart(limit):
         limits.append(limit)
@@ -217,8 +217,11 @@ def test_after_a_hang_the_others_get_less_time():
 
     slow = Slow("value", "hang", "hang", "crash")
     watched = Watched(slow, told.append, 10.0, restart)
-    kinds = [watched.forward(c).kind for c in (case, case, case.but(batch=2), case)]
-    assert kinds == ["value", "hang", "hang", "crash"]
+    outcomes = [watched.forward(c) for c in (case, case, case.but(batch=2), case)]
+    assert [one.kind for one in outcomes] == ["value", "hang", "hang", "crash"]
+    assert [one.message for one in outcomes[1:]] == [
+        "no answer", "no answer (10 s until the first call that hung)", "no answer",
+    ]  # fmt: skip
     assert limits == [1.0]  # the answer took less than a twentieth of a second
     assert told == [1, 2, 3]
     limits.clear()

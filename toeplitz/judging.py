@@ -68,7 +68,11 @@ def claims(context: click.Context, option: click.Parameter, entries: tuple[str, 
 @click.option("--backward", metavar="TARGET", help="its gradients; with --exec a command")
 @click.option("--adapter", help="torch, jax, tensorflow …, numpy for none, or module:callable")
 @click.option("--seed", type=Whole(0), help="of what is drawn; else 0")
-@click.option("--max-examples", type=Whole(1), help="cases of the first phase; else 500")
+@click.option(
+    "--max-examples",
+    type=Whole(1),
+    help="cases drawn at large, before some hundred for what they missed; else 500",
+)
 @click.option("--time", type=float, callback=seconds, help="seconds after which none is drawn")
 @click.option(
     "--dtype",

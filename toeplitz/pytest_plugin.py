@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="its gradients; one for each --conv, in their order",
     )  # fmt: skip
     group.addoption("--conv-seed", metavar="N", help="of what is drawn; else 0")
-    group.addoption("--conv-max-examples", metavar="N", help="cases of the first phase; else 500")
+    group.addoption("--conv-max-examples", metavar="N", help="as --max-examples; else 500")
     group.addoption("--conv-baseline", metavar="FILE", help="known failures, in TOML: xfail")
     group.addoption(
         "--conv-args", metavar="ARGS", help="what else `toeplitz verify` takes: '--dtype float32'"

@@ -34,9 +34,11 @@ def check(
     raises NotImplementedError is counted, not judged. backward: called as backward(g, x, w,
     stride=…, …), returns (grad_x, grad_w, grad_b). supports: the part of the space that f claims,
     as {"groups": 1, "stride": (1, 2)} or a predicate on a case. algorithm: "direct", "fft",
-    "winograd", "tf32", or "auto": integer data decide. time: seconds after which no new case is
-    tried. dtypes: some of float64, float32, float16, bfloat16, int8 … int64, complex64 and
-    complex128, by name; None for float64, float32 and a few cases in float16.
+    "winograd", "tf32", or "auto": integer data decide. max_examples: cases drawn at large, at
+    least 20; some hundred more follow, for pairs of features that those missed and for data that
+    are harder. time: seconds after which no new case is tried. dtypes: some of float64, float32,
+    float16, bfloat16, int8 … int64, complex64 and complex128, by name; None for float64, float32
+    and a few cases in float16.
 
     Returns a Report: report.ok, report.findings, str(report), report.to_json().
     Errors: TypeError, ValueError for a wrong argument.

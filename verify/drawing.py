@@ -14,6 +14,7 @@ from verify.strategies import Space, drawn_case
 
 MORE = 240  # cases drawn at large for telling mistakes apart
 CHUNK = 60  # cases drawn at once
+LEAST = 20  # cases of the first phase: with fewer the pairs not met would be some hundreds
 FEW = 4  # plain cases after the first chunk, and of each kind of hard case
 SMALL = 0.3  # how often the smallest value is taken unasked
 PLAIN = 0.9  # and in some cases with little else than the smallest
@@ -37,6 +38,7 @@ class Drawing:
 
     def cases(self, max_examples: int) -> Iterator[Case]:
         """Small cases, pairs of features not met yet, then data and sizes that are harder."""
+        max_examples = max(max_examples, LEAST)
         for number, first in enumerate(range(0, max_examples, CHUNK)):
             yield from self._draw(min(CHUNK, max_examples - first), again=number)
             if number == 0:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from verify.case import Case
@@ -30,7 +31,7 @@ class Watched:
     ) -> None:
         self._suspect, self._tell, self._restart = suspect, tell, restart
         self.name, self.has_backward = suspect.name, suspect.has_backward
-        self.limit = limit
+        self.limit = self._first_limit = limit
         self._taken = suspect.parameters()
         self._slowest = 0.0
         self._cases = 0
@@ -53,6 +54,9 @@ class Watched:
         start = time.monotonic()
         outcome: Outcome = getattr(self._suspect, role)(case, **changes)
         if outcome.kind == "hang":
+            if self.limit < self._first_limit:
+                before = f"({self._first_limit:g} s until the first call that hung)"
+                outcome = replace(outcome, message=f"{outcome.message} {before}")
             self._hurry()
         elif outcome.kind != "crash":
             self._slowest = max(self._slowest, time.monotonic() - start)
