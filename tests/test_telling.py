@@ -165,6 +165,8 @@ BIASES = {
     "bias missing": lambda b: 0 * b,
     "bias doubled": lambda b: 2 * b,
     "bias in reverse order": lambda b: b[::-1],
+    "bias of the channel before used": lambda b: np.roll(b, 1),
+    "bias of the channel after used": lambda b: np.roll(b, -1),
 }
 
 
@@ -189,6 +191,28 @@ def test_two_mistakes_of_the_geometry_are_at_least_described():
     assert report.findings
     assert all(finding.told for finding in report.findings)
     assert "none of the known mistakes" not in str(report)
+
+
+def test_a_window_that_loses_its_last_row_is_named():
+    def short(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+        pool = toeplitz.MaxPool(x.shape[1:], kernel_size, stride, padding, dilation, ceil_mode)
+        y = np.full((len(x), *pool.output_shape), -np.inf)
+        for i, j in np.ndindex(*pool.kernel_size):
+            if i and i == pool.kernel_size[0] - 1:
+                continue
+            for row, column in np.ndindex(*pool.output_shape[1:]):
+                at = (
+                    row * pool.stride[0] - pool.padding[0][0] + i * pool.dilation[0],
+                    column * pool.stride[1] - pool.padding[1][0] + j * pool.dilation[1],
+                )
+                if all(0 <= a < n for a, n in zip(at, x.shape[2:], strict=True)):
+                    read = x[:, :, at[0], at[1]]
+                    y[:, :, row, column] = np.maximum(y[:, :, row, column], read)
+        return y.astype(x.dtype)
+
+    report = verify.check(short, "max_pool2d", max_examples=BUDGET, dtypes=("float64",))
+    named = "last tap of each window along the height not read"
+    assert [finding.name for finding in report.findings] == [named]
 
 
 def test_no_condition_is_told_that_the_shown_case_contradicts():

@@ -30,6 +30,8 @@ def of_bias(op: Op) -> Iterator[tuple[str, Prediction]]:
         "bias doubled": lambda m: 2 * m.b,
         "bias subtracted": lambda m: -m.b,
         "bias in reverse order": lambda m: m.b[::-1],
+        "bias of the channel before used": lambda m: np.roll(m.b, 1),
+        "bias of the channel after used": lambda m: np.roll(m.b, -1),
         "first bias used for every channel": lambda m: np.full_like(m.b, m.b[0]),
         "bias added once for each tap": lambda m: prod(m.w.shape[2:]) * m.b,
         "bias added once for each input channel": lambda m: m.w.shape[1] * m.b,

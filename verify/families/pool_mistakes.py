@@ -84,6 +84,9 @@ def _strided(op: Op) -> Iterator[tuple[str, Prediction]]:
     yield "ceil_mode always on", with_changes(ceil_mode=True)
     yield "ceil_mode drops windows by where they start without the padding", _early
     if op.family == "max_pool":
+        for axis in range(op.ndim):
+            along = f" along the {axis_name(op, axis)}" if op.ndim > 1 else ""
+            yield f"last tap of each window{along} not read", partial(_short, axis)
         for filled, value in (("zeros", 0.0), ("-1e9", -1e9), ("the smallest number", None)):
             yield f"padding filled with {filled}, which can win", partial(_filled, value, False)
             yield (
@@ -137,6 +140,13 @@ def _all(value: Any, values: Any) -> Any:
 
 def _sides(padding: Any, before: int, after: int) -> Any:
     return tuple((before * lo, after * hi) for lo, hi in padding)
+
+
+def _short(axis: int, m: Mistaken) -> Any:
+    """The maximum without a window's last tap along an axis, if it has others."""
+    tables = tables_of(m)
+    tables[axis] = tables[axis][:, : max(1, tables[axis].shape[1] - 1)]
+    return reading.read(m.x, tables, -np.inf).max(axis=-1)
 
 
 def _magnitude(m: Mistaken) -> Any:
