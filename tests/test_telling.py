@@ -215,6 +215,17 @@ def test_a_window_that_loses_its_last_row_is_named():
     assert [finding.name for finding in report.findings] == [named]
 
 
+def test_a_pool_in_a_narrower_dtype_is_one_mistake_and_no_sum():
+    def narrow(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+        y = F.max_pool2d(x.astype("f4"), kernel_size, stride, padding, dilation, ceil_mode)
+        return y.astype(x.dtype)
+
+    (finding,) = verify.check(narrow, "max_pool2d", max_examples=BUDGET).findings
+    assert (finding.code, finding.name) == (
+        "CV101", "large numbers cut off, or kept in too few bits",
+    )  # fmt: skip
+
+
 def test_no_condition_is_told_that_the_shown_case_contradicts():
     def clipped(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
         y = F.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)

@@ -24,4 +24,6 @@ def looks_like(found: Violation) -> str:
     """In words, empty if the law says nothing more; some data show only one thing."""
     if found.code in LOOKS:
         return LOOKS[found.code]
+    if found.case.op.family == "max_pool" and found.case.data in ("long sums", "rounding"):
+        return CUT_OFF
     return {"large": CUT_OFF, "nan": LOOKS["CV160"]}.get(found.case.data, "")
