@@ -291,3 +291,12 @@ def test_the_document_and_the_plugin_name_the_same_options():
     helped = set(re.findall(r"^ +(--conv[a-z-]*)", run("--help").stdout, re.MULTILINE))
     assert told == helped
     assert f"-p no:{PLUGIN}" in text
+
+
+def test_the_op_of_the_functions_name_is_taken_and_told():
+    done = run("--conv=right.py:linear", "--conv-max-examples=20", "-k", "CV101")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "\nlinear is judged as the op of its name, since no other was given\n"
+        "linear as linear: nothing found\n"
+    ) in done.stdout
