@@ -1,5 +1,7 @@
 """A result beside what is right: what is told of shape, dtype and values, and what is let pass."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,8 @@ def test_another_dtype_is_told():
         "CV103", "y", "y has dtype float32, should be float64 as its arguments",
     )  # fmt: skip
     assert (violation.got, violation.should, violation.case) == ("float32", "float64", CASE)
+    violation, _ = found(RIGHT.astype("float32"), what="grad_x", code="CV140")
+    assert (violation.code, violation.what) == ("CV103", "grad_x")
 
 
 @pytest.mark.parametrize(
@@ -156,9 +160,15 @@ def test_data_that_round_are_told_where_they_are_off_by_more():
     assert found(got, case)[0] is None
     got[0, 2, 1] += 1e-3
     violation, _ = found(got, case)
-    assert violation.code == "CV101"
+    assert (violation.code, violation.case, violation.what) == ("CV101", case, "y")
     assert places(violation)[0] == (0, 2, 1)
     assert (violation.wrong, violation.of) == (1, 24)
+    assert re.match(r"^off by 0\.001, where rounding explains at most \d\S*e-\d+$", violation.note)
+    got[0, 2, 1] = np.nan
+    violation, _ = found(got, case)
+    assert (violation.where, violation.note) == ((0, 2, 1), "")
+    violation, _ = found(got, case, what="grad_x", code="CV140")
+    assert violation.what == "grad_x"
 
 
 def test_long_sums_may_round_in_float32_only():
@@ -192,11 +202,23 @@ def test_a_layer_without_weights_may_be_off_by_its_bound():
     assert arithmetic is None
     assert (violation.code, violation.case, violation.what) == ("CV101", POOL, "y")
     assert places(violation) == ((1, 0, 1), got[1, 0, 1], y[1, 0, 1], 1, y.size)
+    far = y.copy()
+    far[1, 0, 1] += 0.5
+    note = f"off by 0.5, where rounding explains at most {most[1, 0, 1]:.3g}"
+    assert found(far, POOL)[0].note == note
+    assert found(far, POOL.but(data="integers"))[0].note != note
     grad = POOL.arrays.gradients[0]
     off = grad + 0.75 * POOL.arrays.bound("grad_x")
     assert found(off, POOL, "grad_x", "CV140", grad) == (None, "direct")
     violation, _ = found(grad + 1, POOL, "grad_x", "CV140", grad)
     assert (violation.code, violation.what) == ("CV140", "grad_x")
+
+
+def test_a_nan_that_a_layer_without_weights_hides_is_told_as_such():
+    case = POOL.but(data="nan", at=(0,))
+    with np.errstate(invalid="ignore"):
+        hidden = np.nan_to_num(case.arrays.y)
+    assert found(hidden, case)[0].code == "CV160"
 
 
 def test_what_is_moved_is_off_by_nothing():
