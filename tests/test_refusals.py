@@ -402,6 +402,11 @@ def test_wrong_inputs_are_refused(make, x, kind, sentence):
         (lambda: UP.unfolded(up_x.astype("f2")), TypeError, HALF.format("x")),
         (lambda: CONV.matrix(w, "lil"), ValueError, f"{FORMATS}'lil'"),
         (lambda: CONV.matrix(w, None), TypeError, f"{FORMATS}None"),
+        (
+            lambda: CONV.matrix(w, "channels_last"),
+            ValueError,
+            "'channels_last' is no format but a layout: layout='channels_last'",
+        ),
         (lambda: CONV.matrix(w, layout="NHWC"), ValueError, f"{LAYOUTS}'NHWC'"),
         (lambda: CONV.matrix(w, layout=1), TypeError, f"{LAYOUTS}1"),
         (lambda: UP.matrix(up_w, "lil"), ValueError, f"{FORMATS}'lil'"),

@@ -28,6 +28,8 @@ INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 
 def available_format(format: Any, array: Array) -> str:
     """The format, if the library that would hold the matrix has it."""
+    if isinstance(format, str) and format in ("channels_first", "channels_last"):
+        raise ValueError(f"{format!r} is no format but a layout: layout={format!r}")
     chosen = choice("format", format, FORMATS)
     if chosen == "bsr" and namespace(array) is not np:
         raise ValueError('cupyx.scipy.sparse has no BSR: take format="csr" or operator(w)')

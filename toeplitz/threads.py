@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -28,16 +28,22 @@ def slices(size: int, most: int) -> Iterator[slice]:
     return (slice(start, min(start + most, size)) for start in range(0, size, most))
 
 
-def ordered(work: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
-    """The results in the order of the items, worked out by all threads, few of them ahead."""
-    if threads() == 1 or len(items) < 2:
+def ordered(
+    work: Callable[[Item], Result], items: Iterable[Item], ahead: int = 4
+) -> Iterator[Result]:
+    """The results in the order of the items, worked out by all threads.
+
+    ahead: items that wait for each thread, of those that are taken from `items` before their turn.
+    """
+    count = threads()
+    if count == 1 or (isinstance(items, Sized) and len(items) < 2):
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(min(threads(), len(items))) as pool:
-        ahead: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(count) as pool:
+        waiting: deque[Future[Result]] = deque()
         for item in items:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) > 4 * threads():
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > ahead * count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -3,9 +3,7 @@
 The template of a piece is expanded once, and all its copies are written from it.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial, reduce
 from itertools import product
 from math import prod
@@ -16,7 +14,7 @@ import numpy as np
 from toeplitz.axis import Indices
 from toeplitz.factors import Factor
 from toeplitz.pieces import Piece, pieces
-from toeplitz.threads import threads
+from toeplitz.threads import ordered
 
 Array: TypeAlias = Any  # numpy.ndarray; in a Target for device.py cupy.ndarray
 
@@ -72,15 +70,12 @@ def write(factors: Sequence[Factor], targets: Sequence[Target], from_: Expanded)
         for job in work:
             job()
         return
-    workers = threads()
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[None]] = deque()
-        for job in work:
-            waiting.append(pool.submit(job))
-            if len(waiting) > 2 * workers:  # what waits holds its template
-                waiting.popleft().result()
-        for future in waiting:
-            future.result()
+    for _ in ordered(_run, work, ahead=2):  # what waits holds its template
+        pass
+
+
+def _run(job: Callable[[], None]) -> None:
+    job()
 
 
 def indptr(parts: Sequence[Sequence[Factor]], dtype: np.dtype[Any]) -> Array:
