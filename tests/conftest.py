@@ -68,3 +68,16 @@ def gpu():
     except RuntimeError as error:  # CUDARuntimeError: no driver, or no device
         reason = f"no CUDA device answers: {error}"
     return _missing(reason, "TOEPLITZ_REQUIRE_GPU")
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line in this process: its exit status, its output, its errors."""
+
+    from toeplitz import cli  # which most tests do not need
+
+    def run(*arguments):
+        status = cli.main(arguments)
+        return (status, *capsys.readouterr())
+
+    return run

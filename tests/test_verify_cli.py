@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toeplitz import Linear, cli, explaining, judging
+from toeplitz import Linear, explaining, judging
 from verify import adapters, laws, replay, rounding
 from verify.case import Case
 from verify.codes import CODES
@@ -66,17 +66,6 @@ def homework(monkeypatch, tmp_path):
     (folder / "student.py").write_text(MISTAKEN)
     (folder / "right.py").write_text(RIGHT)
     return folder
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command line in this process: its exit status, its output, its errors."""
-
-    def run(*arguments):
-        status = cli.main(arguments)
-        return (status, *capsys.readouterr())
-
-    return run
 
 
 def toeplitz(*arguments, safe=False):

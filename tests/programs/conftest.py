@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from programs.calling import EXAMPLES
 
-from toeplitz import cli
-
 HERE = Path(__file__).parent
 
 
@@ -58,14 +56,3 @@ def homework(monkeypatch, tmp_path):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TOEPLITZ_STORE", str(tmp_path / "kept"))
     return folder
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command line in this process: its exit status, its output, its errors."""
-
-    def run(*arguments):
-        status = cli.main(arguments)
-        return (status, *capsys.readouterr())
-
-    return run
