@@ -386,9 +386,10 @@ def test_a_module_of_the_users_named_verify_is_theirs(tmp_path, monkeypatch):
 
 
 JUDGE = """
-import sys
+import signal, sys
 from verify import isolation
 isolation.GRACE = 0.2
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from verify.isolation import Isolated
 from verify.case import Case
 from verify.ops import OPS
