@@ -15,6 +15,7 @@ from toeplitz.threads import threads
 MANY = 100  # products that a matrix is built for, where it is built to be kept
 ALIKE = 2  # times that the estimate cannot tell apart: then the fewest bytes count
 WITHOUT_BLAS = 2  # entries of CSR that take as long as a multiply-add of integers
+GATHERED = 10  # entries of CSR that take as long as to gather a number
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def _operator(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     if not by_blas(conv, cost.dtype):
         # The patches are gathered, then multiplied.
         gathered = positions * prod(conv.kernel_size) * conv.in_channels
-        work = conv.macs * WITHOUT_BLAS * rates.csr * value + gathered * rates.number
+        work = (conv.macs * WITHOUT_BLAS * value + gathered * GATHERED) * rates.csr
         return 0.0, rates.start + batch * work
     plan = plan_of(conv)
     if plan is None:

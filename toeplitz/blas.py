@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from toeplitz.arrays import DType
+from toeplitz.arrays import Array, DType
+from toeplitz.compiled import loops
 
 T = TypeVar("T")
 
@@ -171,16 +172,34 @@ class Gemm:
         one, zero = np.ones((), dtype), np.zeros((), dtype)
         letters = [ctypes.create_string_buffer(letter.encode()) for letter in turned]
         self._kept = (ints, one, zero, letters)  # what the addresses point at
-        n, m, k, a, b, c = (ctypes.addressof(number) for number in ints)
-        self._turned_a, self._turned_b = (ctypes.addressof(letter) for letter in letters)
-        self._sizes = (n, m, k)
-        self._steps = (a, b, c)
+        n, m, k, step_a, step_b, step_c = (ctypes.addressof(number) for number in ints)
+        turned_a, turned_b = (ctypes.addressof(letter) for letter in letters)
         self._factors = (zero.ctypes.data, one.ctypes.data)
+        # BLAS counts column by column: it sees all three transposed, so b comes first.
+        self._fixed = (turned_b, turned_a, n, m, k, one.ctypes.data, step_b, step_a, step_c)
 
     def __call__(self, a: int, b: int, c: int, /, add: bool) -> None:
-        # BLAS counts column by column: it sees all three transposed, so b comes first.
-        step_a, step_b, step_c = self._steps
-        self._call(
-            self._turned_b, self._turned_a, *self._sizes, self._factors[1],
-            b, step_b, a, step_a, self._factors[add], c, step_c,
-        )  # fmt: skip
+        *first, step_b, step_a, step_c = self._fixed
+        self._call(*first, b, step_b, a, step_a, self._factors[add], c, step_c)
+
+    def series(self, offsets: Array, add: Array) -> Callable[[int, int, int], None]:
+        """Products in turn, as a function of the addresses of a, b and c.
+
+        offsets: (n, 3), bytes from these. add: (n,), whether a product is added to c.
+        """
+        compiled = loops()
+        if compiled is None:
+            each = list(zip(*offsets.T.tolist(), add.tolist(), strict=True))
+
+            def in_turn(a: int, b: int, c: int) -> None:
+                for from_a, from_b, from_c, one in each:
+                    self(a + from_a, b + from_b, c + from_c, one)
+
+            return in_turn
+        routine = ctypes.cast(self._call, ctypes.c_void_p).value
+        factors = np.array(self._factors)[add.astype(int)]
+
+        def without_the_lock(a: int, b: int, c: int) -> None:
+            compiled.gemms(routine, self._fixed, a, b, c, offsets, factors)
+
+        return without_the_lock

@@ -19,6 +19,7 @@ import numpy as np
 import scipy
 
 from toeplitz import blas
+from toeplitz.compiled import loops
 from toeplitz.conv import Conv
 from toeplitz.operators.lanes import START
 from toeplitz.threads import threads
@@ -151,8 +152,8 @@ def folder() -> Path | None:
 def _machine() -> list[str]:
     """What the rates depend on."""
     versions = [f"numpy {np.__version__}", f"scipy {scipy.__version__}"]
-    library = "mkl" if blas.mkl() else "OpenBLAS"
-    return [_cpu(), f"{threads()} threads", *versions, library, ", ".join(_names())]
+    libraries = ["mkl" if blas.mkl() else "OpenBLAS", *(["numba"] if loops() else [])]
+    return [_cpu(), f"{threads()} threads", *versions, *libraries, ", ".join(_names())]
 
 
 def _cpu() -> str:

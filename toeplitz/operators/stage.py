@@ -1,5 +1,6 @@
 """One block of a structured product: where its inputs and outputs stand, and its products."""
 
+from collections.abc import Callable
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -40,10 +41,13 @@ class Stage:
 
     lanes holds the inputs that a block reads; sheet its outputs, with the cells between them that
     belong to none. The sheet is passed by where there are no such cells.
+
+    kind: "forward", W times the lanes; "adjoint", Wᵀ times the outputs, added to the lanes;
+    "weights", the outputs times lanesᴴ, added to the weights.
     """
 
-    def __init__(self, plan: Plan, form: Form, rows: int) -> None:
-        self.plan, self.form, self.rows = plan, form, rows
+    def __init__(self, kind: str, plan: Plan, form: Form, rows: int) -> None:
+        self.kind, self.plan, self.form, self.rows = kind, plan, form, rows
         groups, later = plan.conv.groups, plan.axes[1:]
         grid = plan.grid(rows)
         lengths = (rows, *(axis.length for axis in later))
@@ -53,11 +57,16 @@ class Stage:
         else:
             shape = (*plan.lane_counts, groups, plan.width, *plan.merged, *grid, form.innermost)
             sheet = (groups, plan.height, *lengths, form.innermost)
-        self.by_sheet = form.sliced or lengths[1:] != tuple(axis.outputs for axis in later)
+        cut = lengths[1:] != tuple(axis.outputs for axis in later)
+        self.by_sheet = plan.unit or form.sliced or cut
         self.lanes = np.zeros(shape[:0] if form.direct else shape, form.dtype)
-        self.sheet = np.zeros(sheet if self.by_sheet or plan.unit else (), form.dtype)
+        self.sheet = self.new_sheet(sheet if self.by_sheet else ())
         self._shape = shape
         self._known: dict[tuple[int, int], Any] = {}
+
+    def new_sheet(self, shape: tuple[int, ...]) -> Array:
+        """The memory of the sheet."""
+        return np.zeros(shape, self.form.dtype)
 
     def load(self, item: Array, block: Block) -> int:
         """Put the inputs of a block into the lanes: their address."""
@@ -122,60 +131,55 @@ class Stage:
         last = sum((size - 1) * step for size, step in zip(sizes, self._steps, strict=True))
         return int(last + self.form.innermost)
 
-    def multiply(self, kind: str, lanes: int, weights: Any, outputs: Array) -> None:
+    def multiply(self, lanes: int, weights: Array, outputs: Array) -> None:
         """The products of all taps and groups.
 
-        kind: "forward", W times the lanes; "adjoint", Wᵀ times the outputs, added to the lanes;
-        "weights", the outputs times lanesᴴ, added to the weights. lanes: their address. weights:
-        addresses, one for each tap and group. outputs: as of_output gives them.
+        lanes: their address. outputs: as of_output gives them.
         """
-        gemm, lane_step, cell_step, lane_group, output_group = self._products[kind]
         at = int(self.sheet.ctypes.data if self.by_sheet else outputs.ctypes.data)
-        add = kind != "forward" and not (kind == "adjoint" and self.form.direct)
-        last = self.form.last
-        for (lane, cell), groups in zip(self.reads, weights, strict=True):
-            read = lanes + lane * lane_step + cell * cell_step
-            for group, weight in enumerate(groups):
-                x, y = read + group * lane_group, at + group * output_group
-                if kind == "forward":
-                    left, right, result = weight, x, y
-                elif kind == "adjoint":
-                    left, right, result = weight, y, x
-                else:
-                    left, right, result = y, x, weight
-                if last:
-                    left, right = right, left
-                gemm(left, right, result, add)
-            add = True
+        order, products = self._products
+        address = {"x": lanes, "w": weights.ctypes.data, "y": at}
+        products(*(address[name] for name in order))
 
     @cached_property
-    def _products(self) -> dict[str, tuple[Gemm, int, int, int, int]]:
-        """For each kind its gemm, and the bytes from lane to lane, cell to cell, group to group."""
+    def _products(self) -> tuple[str, Callable[[int, int, int], None]]:
+        """What is left and right and what the result, and all the products."""
         plan, form = self.plan, self.form
         o, k, m, size = plan.height, plan.inner, self.cells, form.dtype.itemsize
         sheet_cells = prod(self.sheet.shape[2:])
         cells = prod(plan.conv.output_shape[1:]) * form.innermost
         grid = prod(plan.conv.input_shape[1:] if form.direct else plan.grid(self.rows))
         grid *= form.innermost
-        lane = size * prod(self._shape[len(plan.lane_counts) :])
         if form.last:
-            # From row to row of the lanes and of the outputs.
+            # From row to row of the lanes and of the outputs; from cell to cell, group to group.
             x, y = plan.conv.groups * k, plan.conv.out_channels
-            steps = (lane, size * x, size * k, size * o)
+            cell, x_group, y_group = x, k, o
             made = {
-                "forward": (m, k, o, (x, o, y), "NN"),
-                "adjoint": (m, o, k, (y, o, x), "NT"),
-                "weights": (k, m, o, (x, y, o), "CN"),
+                "forward": ("xwy", (m, k, o, (x, o, y), "NN")),
+                "adjoint": ("ywx", (m, o, k, (y, o, x), "NT")),
+                "weights": ("xyw", (k, m, o, (x, y, o), "CN")),
             }
         else:
             x, y = grid, sheet_cells if self.by_sheet else cells
-            steps = (lane, size, size * k * x, size * o * y)
+            cell, x_group, y_group = 1, k * x, o * y
             made = {
-                "forward": (o, k, m, (k, x, y), "NN"),
-                "adjoint": (k, o, m, (k, y, x), "TN"),
-                "weights": (o, m, k, (y, x, k), "NC"),
+                "forward": ("wxy", (o, k, m, (k, x, y), "NN")),
+                "adjoint": ("wyx", (k, o, m, (k, y, x), "TN")),
+                "weights": ("yxw", (o, m, k, (y, x, k), "NC")),
             }
-        return {kind: (Gemm(form.dtype, *sizes), *steps) for kind, sizes in made.items()}
+        lane = prod(self._shape[len(plan.lane_counts) :])
+        tap, group = np.divmod(np.arange(len(plan.taps) * plan.conv.groups), plan.conv.groups)
+        read = np.array([lane * which + cell * first for which, first in self.reads])
+        offsets = {
+            "x": size * (read[tap] + x_group * group),
+            "w": size * o * k * (tap * plan.conv.groups + group),
+            "y": size * y_group * group,
+        }
+        order, sizes = made[self.kind]
+        # What nothing stands in yet is overwritten by the first tap.
+        empty = self.kind == "forward" or (self.kind == "adjoint" and form.direct)
+        places = np.stack([offsets[name] for name in order], axis=1)
+        return order, Gemm(form.dtype, *sizes).series(places, (tap > 0) | (not empty))
 
     @cached_property
     def _lanes_at(self) -> int:

@@ -5,7 +5,7 @@ T(w) = sum over taps of shift ⊗ W. The inputs of a block of outputs are laid o
 gemm that adds to the outputs. The memory used beside input and output is a few blocks.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 from typing import TypeVar
@@ -15,6 +15,7 @@ import numpy as np
 from toeplitz import blas
 from toeplitz.arrays import Array, DType
 from toeplitz.conv import Conv
+from toeplitz.operators.depthwise import depthwise
 from toeplitz.operators.lanes import Plan
 from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.threads import threads
@@ -66,16 +67,12 @@ class Structured:
         items = self._items(x, self.conv.input_shape, innermost)
         y = np.empty(self._shape(x, self.conv.output_shape, innermost), self.dtype)
         outputs = self._items(y, self.conv.output_shape, innermost)
-        addresses = _addresses(weights)
 
         def run(stage: Stage, block: Block) -> None:
             lanes = stage.load(items[block.item], block)
             here = stage.of_output(outputs[block.item], block)
-            if self.plan.unit:
-                _numbers_forward(stage, weights)
-            else:
-                stage.multiply("forward", lanes, addresses, here)
-            if stage.by_sheet or self.plan.unit:
+            stage.multiply(lanes, weights, here)
+            if stage.by_sheet:
                 here[...] = stage.outputs
 
         direct = self.direct and all(item.flags.c_contiguous for item in items)
@@ -88,20 +85,16 @@ class Structured:
         x = np.zeros(self._shape(g, self.conv.input_shape, innermost), self.dtype)
         items = self._items(x, self.conv.input_shape, innermost)
         conjugate = weights.conj()
-        addresses = _addresses(conjugate)
 
         def run(stage: Stage, block: Block) -> None:
             here = stage.of_output(upstream[block.item], block)
-            if stage.by_sheet or self.plan.unit:
+            if stage.by_sheet:
                 stage.outputs[...] = here
             if stage.form.direct:
                 lanes = stage.load(items[block.item], block)
             else:
                 lanes = stage.clear()
-            if self.plan.unit:
-                _numbers_adjoint(stage, conjugate)
-            else:
-                stage.multiply("adjoint", lanes, addresses, here)
+            stage.multiply(lanes, conjugate, here)
             if not stage.form.direct:
                 stage.unload(items[block.item], block)
 
@@ -122,17 +115,13 @@ class Structured:
         totals = np.zeros((len(sums), *self.order.shape), self.dtype)
         part = {block: number for number, some in enumerate(sums) for block in some}
         shares = [[b for some in share for b in some] for share in _split(sums, self._many(blocks))]
-        addresses = [_addresses(total) for total in totals]
 
         def run(stage: Stage, block: Block) -> None:
             lanes = stage.load(items[block.item], block)
             here = stage.of_output(upstream[block.item], block)
-            if stage.by_sheet or self.plan.unit:
+            if stage.by_sheet:
                 stage.outputs[...] = here
-            if self.plan.unit:
-                _numbers_weights(stage, totals[part[block]])
-            else:
-                stage.multiply("weights", lanes, addresses[part[block]], here)
+            stage.multiply(lanes, totals[part[block]], here)
 
         self._run("weights", run, [shares], items, self.direct)
         w = np.empty(self.conv.weight_count, self.dtype)
@@ -222,7 +211,8 @@ class Structured:
         try:
             return self._free[kind, form, rows].pop()
         except (KeyError, IndexError):
-            return Stage(self.plan, form, rows)
+            make = depthwise if self.plan.unit else Stage
+            return make(kind, self.plan, form, rows)
 
 
 def _split(whole: list[T], parts: int) -> list[list[T]]:
@@ -242,55 +232,3 @@ def rows_of(plan: Plan, value: int, parts: int, innermost: int = 1) -> int:
     # The weights of a tap are to stay in the cache beside them.
     room = max(BLOCK // 4, BLOCK - plan.conv.groups * plan.height * plan.inner * value)
     return int(min(max(1, room // max(1, row)), -(-first.outputs // parts)))
-
-
-def _addresses(weights: Array) -> list[list[int]]:
-    """The address of the matrix of each tap and group."""
-    first, (tap, group) = weights.ctypes.data, weights.strides[:2]
-    return [
-        [first + tap * t + group * g for g in range(weights.shape[1])]
-        for t in range(weights.shape[0])
-    ]
-
-
-def _stretches(stage: Stage, weights: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """For each tap of a depthwise convolution: the inputs, the outputs and the numbers."""
-    last, channels = stage.form.last, weights.shape[1]
-    cells = (-1, channels) if last else (channels, -1)
-    lanes = stage.lanes.reshape(
-        prod(stage.plan.lane_counts),
-        *((prod(stage.plan.grid(stage.rows)), channels) if last else (channels, -1)),
-    )
-    sheet = stage.sheet.reshape(cells)
-    numbers = weights.reshape(len(weights), *((1, channels) if last else (channels, 1)))
-    for (lane, cell), number in zip(stage.reads, numbers, strict=True):
-        part = slice(cell, cell + stage.cells)
-        inputs = lanes[lane, part] if last else lanes[lane, :, part]
-        outputs = sheet[: stage.cells] if last else sheet[:, : stage.cells]
-        yield inputs, outputs, number
-
-
-def _numbers_forward(stage: Stage, weights: Array) -> None:
-    """Depthwise: a product of numbers for each tap, no matrix."""
-    products = np.empty((0, 0), weights.dtype)
-    for tap, (inputs, outputs, number) in enumerate(_stretches(stage, weights)):
-        if tap == 0:
-            np.multiply(inputs, number, out=outputs)
-            continue
-        if tap == 1:
-            products = np.empty_like(inputs, order="C")
-        outputs += np.multiply(inputs, number, out=products)
-
-
-def _numbers_adjoint(stage: Stage, weights: Array) -> None:
-    products = np.empty((0, 0), weights.dtype)
-    for tap, (inputs, outputs, number) in enumerate(_stretches(stage, weights)):
-        if tap == 0:
-            products = np.empty_like(outputs, order="C")
-        inputs += np.multiply(outputs, number, out=products)
-
-
-def _numbers_weights(stage: Stage, total: Array) -> None:
-    sums = "mg,mg->g" if stage.form.last else "gm,gm->g"
-    for inputs, outputs, number in _stretches(stage, total):
-        number += np.einsum(sums, outputs, inputs.conj()).reshape(number.shape)
