@@ -26,8 +26,11 @@ def numbers(shape, seed, dtype):
     return (parts[0] + 1j * parts[1] if np.dtype(dtype).kind == "c" else parts[0]).astype(dtype)
 
 
-def cut(patch, block, innermost, count):
-    """Cut work into small blocks for so many threads."""
+def cut(patch, block, innermost, count, compiled=True):
+    """Cut work into small blocks for so many threads; compiled: where it can be."""
+    if not compiled:
+        patch.setattr("toeplitz.blas.loops", lambda: None)
+        patch.setattr("toeplitz.operators.depthwise.loops", lambda: None)
     patch.setenv("TOEPLITZ_NUM_THREADS", str(count))
     patch.setattr("toeplitz.operators.structured.BLOCK", block)
     patch.setattr("toeplitz.operators.structured.INNERMOST", innermost)
@@ -35,7 +38,8 @@ def cut(patch, block, innermost, count):
     patch.setattr("toeplitz.operators.COLUMNS", innermost)
 
 
-cuts = st.sampled_from([(1, 1, 1), (1, 2, 3), (300, 1, 2), (5000, 3, 3), (1 << 20, 64, 2)])
+sizes = st.sampled_from([(1, 1, 1), (1, 2, 3), (300, 1, 2), (5000, 3, 3), (1 << 20, 64, 2)])
+cuts = st.tuples(sizes, st.booleans()).map(lambda pair: (*pair[0], pair[1]))
 
 
 @given(convs(), seeds, st.sampled_from(DTYPES), st.sampled_from(LAYOUTS), st.integers(1, 4), cuts)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal as same
 
 import toeplitz
-from toeplitz import blocks, product, ranges
+from toeplitz import blocks, compiled_blocks, product, ranges
+from toeplitz.compiled import loops
 
 LAYOUTS = st.sampled_from(("channels_first", "channels_last"))
 DTYPES = tuple(map(np.dtype, "bBhHiIlLqQfdgFDG"))  # what scipy.sparse holds, bool excepted
@@ -22,20 +23,28 @@ COMPLEX = tuple(map(np.dtype, "FDG"))
 columns = st.sampled_from([None, 0, 1, 2, 5])  # None: a vector
 
 
-def small(by_blocks=True, cores=3):
+WAYS = ["compiled", "blocks", "ranges"] if loops() else ["blocks", "ranges"]
+ways = st.sampled_from(WAYS)
+
+
+def small(way=WAYS[0], cores=3):
     """Every product goes a way of ours, in pieces that are as small as the geometries."""
     never = 1 << 62
     stack = ExitStack()
     for module, name, value in (
         (product, "SMALL", 0),
         (ranges, "ROWS", 5),
-        (product, "RUN", 0 if by_blocks else never),
+        (product, "loops", loops if way == "compiled" else lambda: None),
+        (product, "RUN", never if way == "ranges" else 0),
         (product, "SHARED", 0),
         (product, "LONG", 0),
         (blocks, "GATHERED", 6),
         (blocks, "SENT", 7),
         (blocks, "WIDTH", 16),
         (blocks, "ALONE", 4),
+        (compiled_blocks, "WIDTH", 16),
+        (compiled_blocks, "PARTS", (5, 4, 3)),
+        (compiled_blocks, "FEW", 0),
     ):
         stack.enter_context(mock.patch.object(module, name, value))
     stack.enter_context(mock.patch.dict(os.environ, TOEPLITZ_NUM_THREADS=str(cores)))
@@ -74,12 +83,12 @@ def check(T, x, g):
     st.sampled_from(DTYPES),
     st.sampled_from(DTYPES),
     columns,
-    st.booleans(),
+    ways,
     st.integers(1, 3),
 )
-def test_it_is_the_plain_product(conv, seed, layout, of_w, of_x, n, by_blocks, cores):
+def test_it_is_the_plain_product(conv, seed, layout, of_w, of_x, n, way, cores):
     w = numbers(conv.weight_shape, seed, of_w)
-    with small(by_blocks, cores):
+    with small(way, cores):
         T = conv.product(w, layout)
         O, I = T.shape
         x, g = (numbers(wide((size,), n), seed, of_x) for size in (I, O))
@@ -107,24 +116,24 @@ def spoiled(shape, seed, dtype):
     return np.where(rng.random(shape) < 0.1, bad, array).astype(dtype)
 
 
-@given(convs(), seeds, LAYOUTS, st.sampled_from(BLAS + COMPLEX), columns, st.booleans())
+@given(convs(), seeds, LAYOUTS, st.sampled_from(BLAS + COMPLEX), columns, st.booleans(), ways)
 def test_what_is_not_finite_stays_where_the_plain_product_has_it(
-    conv, seed, layout, dtype, n, zeros
+    conv, seed, layout, dtype, n, zeros, way
 ):
     w = spoiled(conv.weight_shape, seed, dtype)
     if zeros:
         w = np.zeros_like(w)
     # Where taps meet, the matrix adds up infinite weights.
-    with small(), np.errstate(invalid="ignore"):
+    with small(way), np.errstate(invalid="ignore"):
         T = conv.product(w, layout)
         O, I = T.shape
         check(T, *(spoiled(wide((size,), n), seed, dtype) for size in (I, O)))
 
 
-@given(conv_transposes(), seeds, LAYOUTS, columns)
-def test_a_transposed_convolution_has_the_transposed_product(up, seed, layout, n):
+@given(conv_transposes(), seeds, LAYOUTS, columns, ways)
+def test_a_transposed_convolution_has_the_transposed_product(up, seed, layout, n, way):
     w = integers_like(up.weight_shape, seed, float)
-    with small():
+    with small(way):
         T = up.product(w, layout)
         same(T.matrix.toarray(), up.matrix(w, layout=layout).toarray())
         O, I = T.shape
@@ -149,8 +158,13 @@ def test_it_is_the_plain_product_at_a_size_at_which_it_is_used(conv, layout):
     x, g = (rng.integers(-4, 5, (size, 70)).astype(np.float32) for size in T.shape[::-1])
     assert T._ours(x)
     assert T._ways.by_blocks == (conv.groups < 96)
+    if loops():
+        assert T._ways.compiled.takes(70)
+        assert T._ways.compiled.takes_turns
     check(T, x, g)
     check(T, x[:, ::2], np.asfortranarray(g))
+    with mock.patch.object(product, "loops", return_value=None):
+        check(conv.product(w, layout), x, g)
 
 
 def test_sums_do_not_depend_on_the_number_of_cores():

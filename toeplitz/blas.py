@@ -129,15 +129,16 @@ def mkl() -> Any:
 @cache
 def routine(dtype: DType) -> Callable[..., None] | None:
     """The gemm of a dtype, by addresses alone; None where there is no such BLAS."""
+    at = address(dtype)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(at) if at else None
+
+
+@cache
+def address(dtype: DType) -> int | None:
+    """Where the gemm of a dtype stands; None where there is no such BLAS."""
     name = ROUTINES.get(dtype.char)
     if name is None:
         return None
-    address = _address(name)
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address) if address else None
-
-
-def _address(name: str) -> int | None:
-    """Where a routine of BLAS stands."""
     own = mkl()
     if own is not None:
         return ctypes.cast(getattr(own, name), ctypes.c_void_p).value
@@ -168,6 +169,7 @@ class Gemm:
         turned: str = "NN",
     ) -> None:  # fmt: skip
         self._call: Any = routine(dtype)
+        self._address = address(dtype)
         ints = [ctypes.c_int(n) for n in (columns, rows, inner, *steps)]
         one, zero = np.ones((), dtype), np.zeros((), dtype)
         letters = [ctypes.create_string_buffer(letter.encode()) for letter in turned]
@@ -196,10 +198,9 @@ class Gemm:
                     self(a + from_a, b + from_b, c + from_c, one)
 
             return in_turn
-        routine = ctypes.cast(self._call, ctypes.c_void_p).value
         factors = np.array(self._factors)[add.astype(int)]
 
         def without_the_lock(a: int, b: int, c: int) -> None:
-            compiled.gemms(routine, self._fixed, a, b, c, offsets, factors)
+            compiled.gemms(self._address, self._fixed, a, b, c, offsets, factors)
 
         return without_the_lock

@@ -1,5 +1,6 @@
 """The explicit matrix with products of its own: by blocks or row by row, on all cores."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 from toeplitz import sparse
 from toeplitz.arrays import Array, DType, columns, namespace
 from toeplitz.blocks import Backward, Blocks, Forward
+from toeplitz.compiled import loops
+from toeplitz.compiled_blocks import CompiledBlocks
 from toeplitz.matrices import Matrices
 from toeplitz.ranges import Ranges
 from toeplitz.sparse import Sparse
@@ -80,11 +83,12 @@ class Product:
             return self.matrix @ x
         wide = x[:, None] if x.ndim == 1 else x
         ways = self._ways
-        if not (ways.by_blocks or ways.long):
-            return self.matrix @ x
-        if ways.by_blocks and np.result_type(self.dtype, x.dtype) == self.dtype:
-            way = ways.backward if self._transposed else ways.forward
+        same = np.result_type(self.dtype, x.dtype) == self.dtype
+        way = ways.way(self._transposed, wide.shape[1]) if same else None
+        if way is not None:
             y = way(wide.astype(self.dtype, copy=False))
+        elif not (ways.by_blocks or ways.long):
+            return self.matrix @ x
         elif self._transposed:
             y = ways.ranges.backward(wide)
         else:
@@ -130,6 +134,22 @@ class Ways:
             and entries >= SHARED * blocks.positions * blocks.groups
             and entries >= RUN * len(blocks.runs())
         )
+
+    def way(self, transposed: bool, items: int) -> Callable[[Array], Array] | None:
+        """The fastest product by blocks with so many columns, if there is one."""
+        compiled = self.compiled
+        if compiled and compiled.takes(items) and (not transposed or compiled.takes_turns):
+            return compiled.backward if transposed else compiled.forward
+        if self.by_blocks:
+            return self.backward if transposed else self.forward
+        return None
+
+    @cached_property
+    def compiled(self) -> CompiledBlocks | None:
+        blocks = self.blocks
+        if loops() is None or blocks.matrix.dtype.char not in "fd":
+            return None
+        return CompiledBlocks(blocks)
 
     @property
     def long(self) -> bool:

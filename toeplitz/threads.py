@@ -4,10 +4,12 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from itertools import pairwise
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
+Slices = TypeVar("Slices", list[Any], range)
 
 
 def threads() -> int:
@@ -26,6 +28,13 @@ def slices(size: int, most: int) -> Iterator[slice]:
     if 0 < size % most < most / 2:
         most = -(-size // -(-size // most))
     return (slice(start, min(start + most, size)) for start in range(0, size, most))
+
+
+def split(whole: Slices, parts: int) -> list[Slices]:
+    """Successive parts of about one length, none of them empty."""
+    parts = min(len(whole), parts)
+    bounds = [len(whole) * part // max(1, parts) for part in range(parts + 1)]
+    return [whole[a:b] for a, b in pairwise(bounds)]
 
 
 def ordered(

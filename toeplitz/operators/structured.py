@@ -6,9 +6,7 @@ gemm that adds to the outputs. The memory used beside input and output is a few 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from math import prod
-from typing import TypeVar
 
 import numpy as np
 
@@ -18,14 +16,13 @@ from toeplitz.conv import Conv
 from toeplitz.operators.depthwise import depthwise
 from toeplitz.operators.lanes import Plan
 from toeplitz.operators.stage import Block, Form, Stage
-from toeplitz.threads import threads
+from toeplitz.threads import split, threads
 
 BLOCK = 5 << 18  # bytes of a block and of the weights it meets, which stay in a core's cache
 THREADED = 1 << 24  # multiply-adds from which threads pay
 PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
 INNERMOST = 64  # items that lie innermost are taken so many at a time
 
-T = TypeVar("T")
 Shares = list[list[Block]]  # what runs side by side
 Run = Callable[[Stage, Block], None]
 
@@ -111,10 +108,10 @@ class Structured:
         upstream = self._items(g, self.conv.output_shape, False)
         blocks = self._blocks(items)
         # As many sums on any number of threads, added up in one order.
-        sums = _split(blocks, PARTS)
+        sums = split(blocks, PARTS)
         totals = np.zeros((len(sums), *self.order.shape), self.dtype)
         part = {block: number for number, some in enumerate(sums) for block in some}
-        shares = [[b for some in share for b in some] for share in _split(sums, self._many(blocks))]
+        shares = [[b for some in share for b in some] for share in split(sums, self._many(blocks))]
 
         def run(stage: Stage, block: Block) -> None:
             lanes = stage.load(items[block.item], block)
@@ -168,7 +165,7 @@ class Structured:
 
     def _even(self, blocks: list[Block]) -> Shares:
         """Successive blocks, about as many for each thread."""
-        return _split(blocks, self._many(blocks))
+        return split(blocks, self._many(blocks))
 
     def _apart(self, items: Sequence[Array]) -> list[Shares]:
         """Phases of shares that never add to one input at a time, nor in another order.
@@ -213,13 +210,6 @@ class Structured:
         except (KeyError, IndexError):
             make = depthwise if self.plan.unit else Stage
             return make(kind, self.plan, form, rows)
-
-
-def _split(whole: list[T], parts: int) -> list[list[T]]:
-    """Successive parts of about one length, none of them empty."""
-    parts = min(len(whole), parts)
-    bounds = [len(whole) * part // max(1, parts) for part in range(parts + 1)]
-    return [whole[a:b] for a, b in pairwise(bounds)]
 
 
 def rows_of(plan: Plan, value: int, parts: int, innermost: int = 1) -> int:
