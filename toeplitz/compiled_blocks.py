@@ -63,18 +63,19 @@ class CompiledBlocks:
     def _run(self, transposed: bool, x: Array, y: Array, turns: list[list[Part]]) -> None:
         blocks, matrix = self.blocks, self.blocks.matrix
         most = max(1, WIDTH // x.itemsize)
-        widest = int(self.runs[:, 2].max())
+        shape = loops().Shape(blocks.groups, blocks.height, blocks.positions, blocks.last)
+        size = int(self.runs[:, 2].max()) * min(most, x.shape[1])
 
         def work(parts: list[Part]) -> None:
-            read = (np.frombuffer(b"NT", np.uint8), np.array([0, 1], x.dtype),
-                    np.zeros(5, np.int32))  # fmt: skip
+            gemm = loops().Gemm(
+                self.routine, np.frombuffer(b"NT", np.uint8), np.array([0, 1], x.dtype),
+                np.zeros(5, np.int32), np.empty(size, x.dtype),
+            )  # fmt: skip
             for part in parts:
                 for some in slices(x.shape[1], most):
-                    room = np.empty((widest, some.stop - some.start), x.dtype)
                     loops().multiply(
-                        transposed, self.routine, matrix.data, matrix.indices, x, y, part.runs,
-                        (part.first, part.stop, blocks.groups), blocks.height, blocks.positions,
-                        blocks.last, (some.start, some.stop), *read, room,
+                        transposed, matrix.data, matrix.indices, x, y, part.runs, shape,
+                        (part.first, part.stop), (some.start, some.stop), gemm,
                     )  # fmt: skip
 
         for parts in turns:

@@ -4,10 +4,34 @@ The values of one position and group are a block (height, width), whose rows hav
 columns; where they stand, toeplitz.blocks says.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from toeplitz.arrays import Array
 from toeplitz.loops.routines import call, loop
+
+
+class Shape(NamedTuple):
+    """How many blocks there are, and in which order."""
+
+    groups: int
+    height: int
+    positions: int
+    last: bool  # channels_last
+
+
+class Gemm(NamedTuple):
+    """The routine for a dtype, and what it reads where it stands: nothing else would keep it."""
+
+    routine: int
+    letters: Array  # NT
+    factors: Array  # 0 and 1
+    sizes: Array  # room for five
+    room: Array  # for the widest block, times the items
+
+
+TALL = 128  # rows of a block from which its transpose is multiplied faster from the right
 
 
 @loop
@@ -40,104 +64,111 @@ def _row_transposed(values: Array, columns: Array, x: Array, y: Array, some: sli
 @loop
 def _gather(columns: Array, x: Array, room: Array, some: slice) -> None:
     """room = x[columns, some]."""
+    n = some.stop - some.start
     for k in range(len(columns)):
-        source, target = x[columns[k], some], room[k]
+        source, target = x[columns[k], some], room[k * n :]
         for i in range(len(source)):
             target[i] = source[i]
 
 
 @loop
-def _scatter(columns: Array, x: Array, room: Array, some: slice) -> None:
-    """x[columns, some] += room."""
-    for k in range(len(columns)):
-        sums, source = x[columns[k], some], room[k]
-        for i in range(len(sums)):
-            sums[i] += source[i]
+def _scatter(columns: Array, x: Array, room: Array, some: slice, turned: bool) -> None:
+    """x[columns, some] += room, or room.T."""
+    n, width = some.stop - some.start, len(columns)
+    for k in range(width):
+        sums = x[columns[k], some]
+        if turned:
+            for i in range(n):
+                sums[i] += room[i * width + k]
+        else:
+            source = room[k * n :]
+            for i in range(n):
+                sums[i] += source[i]
+
+
+@loop
+def _place(shape: Shape, run: Array, position: int, group: int, entries: int) -> tuple[int, int]:
+    """Where the values of a block begin, and its rows."""
+    start, _, width, before = run
+    if shape.last:
+        first = before * shape.groups + ((position - start) * shape.groups + group) * width
+        return first * shape.height, (position * shape.groups + group) * shape.height
+    channel = group * shape.height
+    return channel * entries + before + (
+        position - start
+    ) * width, channel * shape.positions + position
+
+
+@loop
+def _rows(
+    transposed: bool, data: Array, indices: Array, x: Array, y: Array, runs: Array, shape: Shape,
+    first: int, stop: int, some: slice,
+) -> None:  # fmt: skip
+    """Blocks of one row."""
+    for run in runs:
+        width = run[2]
+        for position in range(run[0], run[1]):
+            for group in range(first, stop):
+                at, row = _place(shape, run, position, group, len(data) // shape.groups)
+                values, columns = data[at : at + width], indices[at : at + width]
+                if transposed:
+                    _row_transposed(values, columns, x, y[row, some], some)
+                else:
+                    _row(values, columns, x, y[row, some], some)
+
+
+@loop
+def _blocks(
+    transposed: bool, data: Array, indices: Array, x: Array, y: Array, runs: Array, shape: Shape,
+    first: int, stop: int, some: slice, gemm: Gemm,
+) -> None:  # fmt: skip
+    """Blocks of several rows."""
+    entries = len(data) // (shape.groups * shape.height)
+    pitch, sizes, size = y.shape[1], gemm.sizes, y.itemsize
+    sizes[0], sizes[1] = some.stop - some.start, shape.height
+    sizes[4] = pitch if shape.last else pitch * shape.positions
+    n = np.int64(sizes.ctypes.data)
+    height, width, step, to_row = n + 4, n + 8, n + 12, n + 16
+    plain, zero = np.int64(gemm.letters.ctypes.data), np.int64(gemm.factors.ctypes.data)
+    turned, one = plain + 1, zero + size
+    room = np.int64(gemm.room.ctypes.data)
+    for run in runs:
+        sizes[2], sizes[3] = run[2], run[2] if shape.last else entries
+        for position in range(run[0], run[1]):
+            for group in range(first, stop):
+                at, row = _place(shape, run, position, group, entries)
+                columns = indices[at : at + run[2]]
+                block = np.int64(data.ctypes.data) + at * size
+                rows = np.int64(y.ctypes.data) + (row * pitch + some.start) * size
+                if not transposed:
+                    _gather(columns, x, gemm.room, some)
+                    call(gemm.routine, (plain, plain, n, height, width, one, room, n,
+                                        block, step, zero, rows, to_row))  # fmt: skip
+                elif shape.height < TALL:
+                    call(gemm.routine, (plain, turned, n, width, height, one, rows, to_row,
+                                        block, step, zero, room, n))  # fmt: skip
+                    _scatter(columns, x, gemm.room, some, False)
+                else:
+                    call(gemm.routine, (plain, turned, width, n, height, one, block, step,
+                                        rows, to_row, zero, room, width))  # fmt: skip
+                    _scatter(columns, x, gemm.room, some, True)
 
 
 @loop
 def multiply(
-    transposed: bool, routine: int, data: Array, indices: Array, x: Array, y: Array, runs: Array,
-    groups: tuple[int, int, int], height: int, positions: int, last: bool, items: tuple[int, int],
-    letters: Array, factors: Array, sizes: Array, room: Array,
+    transposed: bool, data: Array, indices: Array, x: Array, y: Array, runs: Array, shape: Shape,
+    groups: tuple[int, int], items: tuple[int, int], gemm: Gemm,
 ) -> None:  # fmt: skip
-    """y = blocks @ x, or x += blocks.T @ y, for the blocks of some runs and groups.
+    """y = blocks @ x, or x += blocks.T @ y, for some runs, some groups and some of N items.
 
-    x (columns, N) and y (rows, N): contiguous; items: the first of N, and where to stop. routine:
-    the address of the gemm of their dtype. runs: (start, stop, width, before) each, positions
-    whose blocks are equally wide. groups: the first, where to stop, and how many there are. last:
-    channels_last. For gemm, which reads them where they are: the letters NT; factors 0 and 1;
-    room for five sizes, and (widest block, items).
+    x (columns, N) and y (rows, N) are contiguous. runs: (start, stop, width, before) each,
+    positions whose blocks are equally wide. groups, items: the first, and where to stop.
     """
-    pitch, count, (begin, end) = x.shape[1], groups[2], items
-    entries, some = len(data) // (count * height), slice(begin, end)
-    sizes[0], sizes[1], sizes[4] = end - begin, height, pitch if last else pitch * positions
-    at_n = np.int64(sizes.ctypes.data)
-    at_height, at_width, at_step, at_row = at_n + 4, at_n + 8, at_n + 12, at_n + 16
-    plain, zero = np.int64(letters.ctypes.data), np.int64(factors.ctypes.data)
-    turned, one = plain + 1, zero + x.itemsize
-    at_data, at_room = np.int64(data.ctypes.data), np.int64(room.ctypes.data)
-    at_y = np.int64(y.ctypes.data)
+    some = slice(items[0], items[1])
     # Channels that lie innermost change fastest, else slowest.
-    for outer in range(groups[0], groups[0] + 1 if last else groups[1]):
-        for run in range(len(runs)):
-            start, stop, width, before = runs[run]
-            sizes[2], sizes[3] = width, width if last else entries
-            for position in range(start, stop):
-                for group in range(outer, groups[1] if last else outer + 1):
-                    if last:
-                        first = before * count + ((position - start) * count + group) * width
-                        first, row = first * height, (position * count + group) * height
-                    else:
-                        first = group * height * entries + before + (position - start) * width
-                        row = group * height * positions + position
-                    columns = indices[first : first + width]
-                    if height == 1:
-                        values, here = data[first : first + width], y[row, some]
-                        if transposed:
-                            _row_transposed(values, columns, x, here, some)
-                        else:
-                            _row(values, columns, x, here, some)
-                        continue
-                    block = at_data + first * data.itemsize
-                    rows = at_y + (row * pitch + begin) * y.itemsize
-                    if transposed:
-                        call(
-                            routine,
-                            (
-                                plain,
-                                turned,
-                                at_n,
-                                at_width,
-                                at_height,
-                                one,
-                                rows,
-                                at_row,
-                                block,
-                                at_step,
-                                zero,
-                                at_room,
-                                at_n,
-                            ),
-                        )
-                        _scatter(columns, x, room, some)
-                    else:
-                        _gather(columns, x, room, some)
-                        call(
-                            routine,
-                            (
-                                plain,
-                                plain,
-                                at_n,
-                                at_height,
-                                at_width,
-                                one,
-                                at_room,
-                                at_n,
-                                block,
-                                at_step,
-                                zero,
-                                rows,
-                                at_row,
-                            ),
-                        )
+    step = groups[1] - groups[0] if shape.last else 1
+    for first in range(groups[0], groups[1], step):
+        if shape.height == 1:
+            _rows(transposed, data, indices, x, y, runs, shape, first, first + step, some)
+        else:
+            _blocks(transposed, data, indices, x, y, runs, shape, first, first + step, some, gemm)
