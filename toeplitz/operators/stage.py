@@ -25,8 +25,8 @@ class Form(NamedTuple):
     """What the arrays are like.
 
     An item is (G, C/G, *S, T) in channels_first, T items lying innermost, or (*S, G, C/G) in
-    channels_last. direct: the inputs are read where they are. sliced: only some of the innermost
-    items are meant.
+    channels_last. across: so are the outputs alone, and the inputs as in channels_first. direct:
+    the inputs are read where they are. sliced: only some of the innermost items are meant.
     """
 
     last: bool
@@ -34,6 +34,11 @@ class Form(NamedTuple):
     innermost: int = 1
     direct: bool = False
     sliced: bool = False
+    across: bool = False
+
+    @property
+    def lanes_last(self) -> bool:
+        return self.last and not self.across
 
 
 class Stage:
@@ -51,11 +56,13 @@ class Stage:
         groups, later = plan.conv.groups, plan.axes[1:]
         grid = plan.grid(rows)
         lengths = (rows, *(axis.length for axis in later))
-        if form.last:
+        if form.lanes_last:
             shape = (*plan.lane_counts, *grid, groups, *plan.merged, plan.width)
-            sheet = (*lengths, groups, plan.height)
         else:
             shape = (*plan.lane_counts, groups, plan.width, *plan.merged, *grid, form.innermost)
+        if form.last:
+            sheet = (*lengths, groups, plan.height)
+        else:
             sheet = (groups, plan.height, *lengths, form.innermost)
         cut = lengths[1:] != tuple(axis.outputs for axis in later)
         self.by_sheet = plan.unit or form.sliced or cut
@@ -71,7 +78,7 @@ class Stage:
     def load(self, item: Array, block: Block) -> int:
         """Put the inputs of a block into the lanes: their address."""
         if self.form.direct:
-            step = item.strides[0 if self.form.last else 2]
+            step = item.strides[0 if self.form.lanes_last else 2]
             return int(item.ctypes.data + block.first * step)
         copies, blanks = self._moves(block)
         for inside, source in copies:
@@ -150,14 +157,22 @@ class Stage:
         cells = prod(plan.conv.output_shape[1:]) * form.innermost
         grid = prod(plan.conv.input_shape[1:] if form.direct else plan.grid(self.rows))
         grid *= form.innermost
-        if form.last:
-            # From row to row of the lanes and of the outputs; from cell to cell, group to group.
+        # From row to row of the lanes and of the outputs; from cell to cell, group to group.
+        if form.lanes_last:
             x, y = plan.conv.groups * k, plan.conv.out_channels
             cell, x_group, y_group = x, k, o
             made = {
                 "forward": ("xwy", (m, k, o, (x, o, y), "NN")),
                 "adjoint": ("ywx", (m, o, k, (y, o, x), "NT")),
                 "weights": ("xyw", (k, m, o, (x, y, o), "CN")),
+            }
+        elif form.last:
+            x, y = grid, plan.conv.out_channels
+            cell, x_group, y_group = 1, k * x, o
+            made = {
+                "forward": ("xwy", (m, k, o, (x, o, y), "TN")),
+                "adjoint": ("wyx", (k, o, m, (o, y, x), "NT")),
+                "weights": ("xyw", (k, m, o, (x, y, o), "NN")),
             }
         else:
             x, y = grid, sheet_cells if self.by_sheet else cells
@@ -205,10 +220,10 @@ class Stage:
         apart = [move[0] for axis, move in pairs if not axis.merged]
         beside = [move[0] for axis, move in pairs if axis.merged]
         inside = [move[1] for move in moves]
-        if self.form.last:
+        if self.form.lanes_last:
             return (*apart, *inside, slice(None), *beside, slice(None))
         return (*apart, slice(None), slice(None), *beside, *inside, slice(None))
 
     def _source(self, moves: Any) -> tuple[slice, ...]:
         sources = [move[2] for move in moves]
-        return tuple(sources) if self.form.last else (slice(None), slice(None), *sources)
+        return tuple(sources) if self.form.lanes_last else (slice(None), slice(None), *sources)

@@ -21,6 +21,7 @@ from toeplitz.threads import split, threads
 BLOCK = 5 << 18  # bytes of a block and of the weights it meets, which stay in a core's cache
 THREADED = 1 << 24  # multiply-adds from which threads pay
 PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
+FEW = 8  # channels
 INNERMOST = 64  # items that lie innermost are taken so many at a time
 
 Shares = list[list[Block]]  # what runs side by side
@@ -38,7 +39,11 @@ class Structured:
         self.conv, self.dtype = conv, dtype
         self.last = layout == "channels_last"
         self.plan = Plan.of(conv, adjoint)
-        self.direct = not self.plan.unit and all(
+        # Few channels side by side are slow to copy: lanes of channels apart. No gemm conjugates
+        # without transposing, as the gradient of complex weights would then need.
+        few = self.last and self.plan.width < FEW and not self.plan.unit
+        self.across = few and dtype.kind != "c"
+        self.direct = not (self.plan.unit or self.across) and all(
             axis.whole(size)
             for axis, size in zip(self.plan.axes, conv.input_shape[1:], strict=True)
         )
@@ -49,7 +54,9 @@ class Structured:
         numbers = np.arange(conv.weight_count).reshape(
             conv.groups, self.plan.height, self.plan.width, *conv.kernel_size
         )
-        inner = (*beside, 2, 1) if self.last else (1, 2, *beside)
+        inner = (
+            (2, *beside, 1) if self.across else (*beside, 2, 1) if self.last else (1, 2, *beside)
+        )
         shape = (len(self.plan.taps), conv.groups, *(sizes if self.last else sizes[::-1]))
         turned = numbers.transpose(*apart, 0, *inner).reshape(shape)
         self.order = np.ascontiguousarray(turned)  # what is taken by it lies in its order
@@ -61,7 +68,7 @@ class Structured:
 
     def forward(self, x: Array, weights: Array, innermost: bool = False) -> Array:
         """T(w) x."""
-        items = self._items(x, self.conv.input_shape, innermost)
+        items = self._inputs(x, innermost)
         y = np.empty(self._shape(x, self.conv.output_shape, innermost), self.dtype)
         outputs = self._items(y, self.conv.output_shape, innermost)
 
@@ -80,7 +87,7 @@ class Structured:
         """T(w)ᴴ g."""
         upstream = self._items(g, self.conv.output_shape, innermost)
         x = np.zeros(self._shape(g, self.conv.input_shape, innermost), self.dtype)
-        items = self._items(x, self.conv.input_shape, innermost)
+        items = self._inputs(x, innermost)
         conjugate = weights.conj()
 
         def run(stage: Stage, block: Block) -> None:
@@ -104,7 +111,7 @@ class Structured:
 
     def weight_gradient(self, g: Array, x: Array) -> Array:
         """U(x)ᴴ g, summed over the items."""
-        items = self._items(x, self.conv.input_shape, False)
+        items = self._inputs(x, False)
         upstream = self._items(g, self.conv.output_shape, False)
         blocks = self._blocks(items)
         # As many sums on any number of threads, added up in one order.
@@ -124,6 +131,13 @@ class Structured:
         w = np.empty(self.conv.weight_count, self.dtype)
         w[self.order] = totals.sum(axis=0)
         return w.reshape(self.conv.weight_shape)
+
+    def _inputs(self, batch: Array, innermost: bool) -> list[Array]:
+        """Each item in the form that the lanes have."""
+        items = self._items(batch, self.conv.input_shape, innermost)
+        if not self.across:
+            return items
+        return [np.moveaxis(item[..., None], (-3, -2), (0, 1)) for item in items]
 
     def _items(self, batch: Array, shape: tuple[int, ...], innermost: bool) -> list[Array]:
         """Each item in the form of the stages, or some innermost items at a time."""
@@ -193,7 +207,8 @@ class Structured:
                 if not self.last:
                     innermost = items[block.item].shape[-1]
                     sliced = not items[block.item].flags.c_contiguous
-                key = kind, Form(self.last, self.dtype, innermost, direct, sliced), rows
+                form = Form(self.last, self.dtype, innermost, direct, sliced, self.across)
+                key = kind, form, rows
                 if key not in mine:
                     mine[key] = self._stage(*key)
                 run(mine[key], block)
