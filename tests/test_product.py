@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal as same
 
 import toeplitz
 from toeplitz import blocks, compiled_blocks, product, ranges
-from toeplitz.compiled import loops
+from toeplitz.compiled import WORTH, loops
 
 LAYOUTS = st.sampled_from(("channels_first", "channels_last"))
 DTYPES = tuple(map(np.dtype, "bBhHiIlLqQfdgFDG"))  # what scipy.sparse holds, bool excepted
@@ -23,7 +23,7 @@ COMPLEX = tuple(map(np.dtype, "FDG"))
 columns = st.sampled_from([None, 0, 1, 2, 5])  # None: a vector
 
 
-WAYS = ["compiled", "blocks", "ranges"] if loops() else ["blocks", "ranges"]
+WAYS = ["compiled", "blocks", "ranges"] if loops(WORTH) else ["blocks", "ranges"]
 ways = st.sampled_from(WAYS)
 
 
@@ -34,7 +34,7 @@ def small(way=WAYS[0], cores=3):
     for module, name, value in (
         (product, "SMALL", 0),
         (ranges, "ROWS", 5),
-        (product, "loops", loops if way == "compiled" else lambda: None),
+        (product, "loops", loops if way == "compiled" else lambda macs: None),
         (product, "RUN", never if way == "ranges" else 0),
         (product, "SHARED", 0),
         (product, "LONG", 0),
@@ -158,7 +158,7 @@ def test_it_is_the_plain_product_at_a_size_at_which_it_is_used(conv, layout):
     x, g = (rng.integers(-4, 5, (size, 70)).astype(np.float32) for size in T.shape[::-1])
     assert T._ours(x)
     assert T._ways.by_blocks == (conv.groups < 96)
-    if loops():
+    if loops(WORTH):
         assert T._ways.compiled.takes(70)
         assert T._ways.compiled.takes_turns
     check(T, x, g)

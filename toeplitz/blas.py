@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from toeplitz.arrays import Array, DType
-from toeplitz.compiled import loops
 
 T = TypeVar("T")
 
@@ -184,12 +183,14 @@ class Gemm:
         *first, step_b, step_a, step_c = self._fixed
         self._call(*first, b, step_b, a, step_a, self._factors[add], c, step_c)
 
-    def series(self, offsets: Array, add: Array) -> Callable[[int, int, int], None]:
+    def series(
+        self, offsets: Array, add: Array, compiled: Any = None
+    ) -> Callable[[int, int, int], None]:
         """Products in turn, as a function of the addresses of a, b and c.
 
-        offsets: (n, 3), bytes from these. add: (n,), whether a product is added to c.
+        offsets: (n, 3), bytes from these. add: (n,), whether a product is added to c. compiled:
+        the loops, if they are to be used.
         """
-        compiled = loops()
         if compiled is None:
             each = list(zip(*offsets.T.tolist(), add.tolist(), strict=True))
 

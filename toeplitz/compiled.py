@@ -4,12 +4,18 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+WORTH = 1 << 20  # multiply-adds: less is done before numba is loaded, or a loop compiled
+
+
+def loops(macs: int) -> Any:
+    """The module toeplitz.loops; None without numba, or for fewer multiply-adds than pay."""
+    return _loops() if macs >= WORTH else None
+
 
 @cache
-def loops() -> Any:
-    """The module toeplitz.loops, or None without numba."""
+def _loops() -> Any:
     try:
         import_module("numba")
-    except ImportError:
+        return import_module("toeplitz.loops")
+    except (ImportError, RuntimeError):  # RuntimeError: there is nowhere to keep what is compiled
         return None
-    return import_module("toeplitz.loops")

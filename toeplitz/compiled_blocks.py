@@ -9,7 +9,7 @@ import numpy as np
 from toeplitz import blas
 from toeplitz.arrays import Array
 from toeplitz.blocks import Blocks, Run
-from toeplitz.compiled import loops
+from toeplitz.compiled import WORTH, loops
 from toeplitz.threads import slices, split, threads
 
 PARTS = 16, 12, 8, 6, 4  # of the work, whatever the number of threads: sums are then the same
@@ -63,17 +63,18 @@ class CompiledBlocks:
     def _run(self, transposed: bool, x: Array, y: Array, turns: list[list[Part]]) -> None:
         blocks, matrix = self.blocks, self.blocks.matrix
         most = max(1, WIDTH // x.itemsize)
-        shape = loops().Shape(blocks.groups, blocks.height, blocks.positions, blocks.last)
+        compiled = loops(WORTH)
+        shape = compiled.Shape(blocks.groups, blocks.height, blocks.positions, blocks.last)
         size = int(self.runs[:, 2].max()) * min(most, x.shape[1])
 
         def work(parts: list[Part]) -> None:
-            gemm = loops().Gemm(
+            gemm = compiled.Gemm(
                 self.routine, np.frombuffer(b"NT", np.uint8), np.array([0, 1], x.dtype),
                 np.zeros(5, np.int32), np.empty(size, x.dtype),
             )  # fmt: skip
             for part in parts:
                 for some in slices(x.shape[1], most):
-                    loops().multiply(
+                    compiled.multiply(
                         transposed, matrix.data, matrix.indices, x, y, part.runs, shape,
                         (part.first, part.stop), (some.start, some.stop), gemm,
                     )  # fmt: skip

@@ -19,7 +19,7 @@ import numpy as np
 import scipy
 
 from toeplitz import blas
-from toeplitz.compiled import loops
+from toeplitz.compiled import WORTH, loops
 from toeplitz.conv import Conv
 from toeplitz.operators.lanes import START
 from toeplitz.threads import threads
@@ -77,7 +77,7 @@ def measured() -> Rates:
         Conv((16, 16, 16), (16, 16, 3, 3), padding=1),
         Conv((20, 16, 16), (20, 20, 3, 3), padding=1),
     )
-    depthwise = Conv((32, 16, 16), (32, 1, 3, 3), padding=1, groups=32)
+    depthwise = Conv((128, 32, 32), (128, 1, 3, 3), padding=1, groups=128)
     call = _product(tiny.matrix(_weights(tiny)), 1)
     start = _product(tiny.operator(_weights(tiny)), 1)
     item = max(_product(tiny.operator(_weights(tiny)), 17) - start, 0) / 16
@@ -152,7 +152,7 @@ def folder() -> Path | None:
 def _machine() -> list[str]:
     """What the rates depend on."""
     versions = [f"numpy {np.__version__}", f"scipy {scipy.__version__}"]
-    libraries = ["mkl" if blas.mkl() else "OpenBLAS", *(["numba"] if loops() else [])]
+    libraries = ["mkl" if blas.mkl() else "OpenBLAS", *(["numba"] if loops(WORTH) else [])]
     return [_cpu(), f"{threads()} threads", *versions, *libraries, ", ".join(_names())]
 
 

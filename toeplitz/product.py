@@ -9,7 +9,7 @@ import numpy as np
 from toeplitz import sparse
 from toeplitz.arrays import Array, DType, columns, namespace
 from toeplitz.blocks import Backward, Blocks, Forward
-from toeplitz.compiled import loops
+from toeplitz.compiled import WORTH, loops
 from toeplitz.compiled_blocks import CompiledBlocks
 from toeplitz.matrices import Matrices
 from toeplitz.ranges import Ranges
@@ -38,8 +38,9 @@ class Product:
     (O/G, C/G) are parts of this one, with the same values stored. Blocks are used for float32
     and float64; of complex numbers BLAS makes nan where the plain product has inf. They and
     integers go through the plain product of ranges of rows, one for each core at a time. Small
-    products and those of depthwise layers, whose short rows share nothing, are the plain ones,
-    and so is every product on a GPU, where cupyx's own uses the device.
+    products are the plain ones, and so is every product on a GPU, where cupyx's own uses the
+    device. Where numba is installed, its compiled loops go from block to block, and take the
+    rows of depthwise layers, too, which share nothing; without it those go the plain way.
 
     Errors: ValueError for an array of another shape; else those of the plain product.
 
@@ -147,7 +148,7 @@ class Ways:
     @cached_property
     def compiled(self) -> CompiledBlocks | None:
         blocks = self.blocks
-        if loops() is None or blocks.matrix.dtype.char not in "fd":
+        if loops(WORTH) is None or blocks.matrix.dtype.char not in "fd":
             return None
         return CompiledBlocks(blocks)
 

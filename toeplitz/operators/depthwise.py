@@ -7,6 +7,7 @@ a time; its adjoint is one more correlation, of the outputs between zeros, read 
 from collections.abc import Iterator
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from toeplitz.operators.stage import Form, Stage
 
 def depthwise(kind: str, plan: Plan, form: Form, rows: int) -> Stage:
     """The stage of a depthwise convolution."""
-    return (Plain if loops() is None else Compiled)(kind, plan, form, rows)
+    return (Plain if loops(plan.conv.macs) is None else Compiled)(kind, plan, form, rows)
 
 
 class Plain(Stage):
@@ -59,6 +60,10 @@ class Plain(Stage):
 class Compiled(Stage):
     """By compiled loops."""
 
+    @property
+    def _loops(self) -> Any:
+        return loops(self.plan.conv.macs)
+
     def multiply(self, lanes: int, weights: Array, outputs: Array) -> None:
         x, y = self.lanes.reshape(-1), self._between_zeros.reshape(-1)
         w, last = weights[:, :, 0, 0], self.form.last
@@ -66,15 +71,15 @@ class Compiled(Stage):
         lane = self.plan.conv.groups * self._cells
         at = np.array([which * lane + cell * unit for which, cell in self.reads])
         if self.kind == "forward":
-            loops().correlate(last, x, at, self._cells, w, y, 0, self._pitch, self.cells)
+            self._loops.correlate(last, x, at, self._cells, w, y, 0, self._pitch, self.cells)
         elif self.kind == "weights":
-            loops().dots(last, x, at, self._cells, y, 0, self._pitch, self.cells, w)
+            self._loops.dots(last, x, at, self._cells, y, 0, self._pitch, self.cells, w)
         else:
             which, cell = np.array(self.reads).T
             for number in range(prod(self.plan.lane_counts)):
                 taps = np.flatnonzero(which == number)
                 back = (self._before - cell[taps]) * unit
-                loops().correlate(
+                self._loops.correlate(
                     last, y, back, self._pitch, w[taps], x, number * lane, self._cells, self._cells
                 )
 

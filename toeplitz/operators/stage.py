@@ -10,6 +10,7 @@ import numpy as np
 
 from toeplitz.arrays import Array, DType
 from toeplitz.blas import Gemm
+from toeplitz.compiled import loops
 from toeplitz.operators.lanes import Plan
 
 
@@ -194,7 +195,8 @@ class Stage:
         # What nothing stands in yet is overwritten by the first tap.
         empty = self.kind == "forward" or (self.kind == "adjoint" and form.direct)
         places = np.stack([offsets[name] for name in order], axis=1)
-        return order, Gemm(form.dtype, *sizes).series(places, (tap > 0) | (not empty))
+        compiled = loops(plan.conv.macs)
+        return order, Gemm(form.dtype, *sizes).series(places, (tap > 0) | (not empty), compiled)
 
     @cached_property
     def _lanes_at(self) -> int:
