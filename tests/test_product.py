@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal as same
 
 import toeplitz
-from toeplitz import blocks, compiled_blocks, product, ranges
+from toeplitz import products
 from toeplitz.compiled import WORTH, loops
+from toeplitz.products import blocks, compiled, ranges
 
 LAYOUTS = st.sampled_from(("channels_first", "channels_last"))
 DTYPES = tuple(map(np.dtype, "bBhHiIlLqQfdgFDG"))  # what scipy.sparse holds, bool excepted
@@ -32,19 +33,19 @@ def small(way=WAYS[0], cores=3):
     never = 1 << 62
     stack = ExitStack()
     for module, name, value in (
-        (product, "SMALL", 0),
+        (products, "SMALL", 0),
         (ranges, "ROWS", 5),
-        (product, "loops", loops if way == "compiled" else lambda macs: None),
-        (product, "RUN", never if way == "ranges" else 0),
-        (product, "SHARED", 0),
-        (product, "LONG", 0),
+        (products, "loops", loops if way == "compiled" else lambda macs: None),
+        (products, "RUN", never if way == "ranges" else 0),
+        (products, "SHARED", 0),
+        (products, "LONG", 0),
         (blocks, "GATHERED", 6),
         (blocks, "SENT", 7),
         (blocks, "WIDTH", 16),
         (blocks, "ALONE", 4),
-        (compiled_blocks, "WIDTH", 16),
-        (compiled_blocks, "PARTS", (5, 4, 3)),
-        (compiled_blocks, "FEW", 0),
+        (compiled, "WIDTH", 16),
+        (compiled, "PARTS", (5, 4, 3)),
+        (compiled, "FEW", 0),
     ):
         stack.enter_context(mock.patch.object(module, name, value))
     stack.enter_context(mock.patch.dict(os.environ, TOEPLITZ_NUM_THREADS=str(cores)))
@@ -163,7 +164,7 @@ def test_it_is_the_plain_product_at_a_size_at_which_it_is_used(conv, layout):
         assert T._ways.compiled.takes_turns
     check(T, x, g)
     check(T, x[:, ::2], np.asfortranarray(g))
-    with mock.patch.object(product, "loops", return_value=None):
+    with mock.patch.object(products, "loops", return_value=None):
         check(conv.product(w, layout), x, g)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from toeplitz.memory import TooLarge
     from toeplitz.padding import Pad
     from toeplitz.pattern import Pattern, Rows
-    from toeplitz.product import Product
+    from toeplitz.products import Product
 
 __version__ = "0.1.0"
 
@@ -64,7 +64,7 @@ _HOMES = {
     "Pad": "toeplitz.padding",
     "Pattern": "toeplitz.pattern",
     "Rows": "toeplitz.pattern",
-    "Product": "toeplitz.product",
+    "Product": "toeplitz.products",
 }
 
 

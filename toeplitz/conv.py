@@ -27,7 +27,7 @@ from toeplitz.factors import Factor, across, channels, diagonal, stacked
 from toeplitz.geometry import Geometry, patch_factor
 from toeplitz.memory import fits
 from toeplitz.pattern import Arrangement
-from toeplitz.product import Explicit
+from toeplitz.products import Explicit
 from toeplitz.sparse import Sparse
 
 if TYPE_CHECKING:

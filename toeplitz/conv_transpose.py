@@ -13,7 +13,7 @@ from toeplitz.factors import Factor, channels_transposed, factor, stacked
 from toeplitz.matrices import Matrices
 from toeplitz.memory import fits
 from toeplitz.pattern import Arrangement
-from toeplitz.product import Product
+from toeplitz.products import Product
 from toeplitz.sparse import Sparse
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import numpy as np
 
 from toeplitz import sparse
 from toeplitz.arrays import Array, DType, columns, namespace
-from toeplitz.blocks import Backward, Blocks, Forward
 from toeplitz.compiled import WORTH, loops
-from toeplitz.compiled_blocks import CompiledBlocks
 from toeplitz.matrices import Matrices
-from toeplitz.ranges import Ranges
+from toeplitz.products.blocks import Backward, Blocks, Forward
+from toeplitz.products.compiled import CompiledBlocks
+from toeplitz.products.ranges import Ranges
 from toeplitz.sparse import Sparse
 
 SMALL = 1 << 20  # multiply-adds below which the plain product is as fast

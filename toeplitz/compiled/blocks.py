@@ -1,7 +1,7 @@
 """Products of an explicit matrix whose rows share their columns, and of its transpose.
 
 The values of one position and group are a block (height, width), whose rows have one list of
-columns; where they stand, toeplitz.blocks says.
+columns; where they stand, toeplitz.products.blocks says.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from toeplitz.arrays import Array
-from toeplitz.loops.routines import call, loop
+from toeplitz.compiled.routines import call, loop
 
 
 class Shape(NamedTuple):

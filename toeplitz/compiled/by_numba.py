@@ -3,8 +3,8 @@
 Arrays are flat where a place in them is told by an offset; lengths and steps count numbers.
 """
 
-from toeplitz.loops.blocks import Gemm, Shape, multiply
-from toeplitz.loops.depthwise import correlate, dots
-from toeplitz.loops.routines import gemms
+from toeplitz.compiled.blocks import Gemm, Shape, multiply
+from toeplitz.compiled.depthwise import correlate, dots
+from toeplitz.compiled.routines import gemms
 
 __all__ = ["Gemm", "Shape", "correlate", "dots", "gemms", "multiply"]

@@ -1,4 +1,4 @@
-"""Products of an explicit matrix by blocks, in compiled loops: see blocks and loops.blocks."""
+"""Products of an explicit matrix by blocks, in loops that numba compiles: see compiled.blocks."""
 
 from functools import cached_property
 from itertools import pairwise
@@ -8,8 +8,8 @@ import numpy as np
 
 from toeplitz import blas
 from toeplitz.arrays import Array
-from toeplitz.blocks import Blocks, Run
 from toeplitz.compiled import WORTH, loops
+from toeplitz.products.blocks import Blocks, Run
 from toeplitz.threads import slices, split, threads
 
 PARTS = 16, 12, 8, 6, 4  # of the work, whatever the number of threads: sums are then the same

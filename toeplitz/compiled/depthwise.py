@@ -3,7 +3,7 @@
 import numpy as np
 
 from toeplitz.arrays import Array
-from toeplitz.loops.routines import loop, sums
+from toeplitz.compiled.routines import loop, sums
 
 SPAN = 4096  # outputs that are gone through at a time: they and their inputs stay in the L1 cache
 

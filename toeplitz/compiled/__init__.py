@@ -8,7 +8,7 @@ WORTH = 1 << 20  # multiply-adds: less is done before numba is loaded, or a loop
 
 
 def loops(macs: int) -> Any:
-    """The module toeplitz.loops; None without numba, or for fewer multiply-adds than pay."""
+    """The module by_numba; None without numba, or for fewer multiply-adds than pay."""
     return _loops() if macs >= WORTH else None
 
 
@@ -16,6 +16,6 @@ def loops(macs: int) -> Any:
 def _loops() -> Any:
     try:
         import_module("numba")
-        return import_module("toeplitz.loops")
+        return import_module("toeplitz.compiled.by_numba")
     except (ImportError, RuntimeError):  # RuntimeError: there is nowhere to keep what is compiled
         return None
