@@ -294,6 +294,12 @@ REFUSED = {
     "toeplitz show --size 2x2x2 --kernel a": (
         "--size must have one or two axes, 8 or 4x5: got 3 (see toeplitz show --help)"
     ),
+    "toeplitz show --size -5 --kernel a": (
+        "--size must be at least 1: got -5 in (-5,) (see toeplitz show --help)"
+    ),
+    "toeplitz show --kernel a --size=4,0": (
+        "--size must be at least 1: got 0 in (4, 0) (see toeplitz show --help)"
+    ),
     "toeplitz show --size 8 --kernel a --output-padding 1": (
         "--output-padding goes only with --transpose (see toeplitz show --help)"
     ),

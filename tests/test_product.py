@@ -1,6 +1,8 @@
 """The product of the explicit matrix against the plain one: bit for bit on integers."""
 
+import copy
 import os
+import pickle
 from contextlib import ExitStack
 from unittest import mock
 
@@ -221,3 +223,36 @@ def test_apply_goes_through_it(conv, seed, n):
     plain = conv.matrix(w) @ x.reshape(n, int(np.prod(conv.input_shape))).T
     with small():
         same(conv.apply(x, w), plain.T.reshape(n, *conv.output_shape))
+
+
+@pytest.mark.parametrize("name", ["toarray", "todense", "data", "indices", "nnz", "sum"])
+def test_what_only_the_matrix_has_is_told_where_it_is(name):
+    T = toeplitz.Conv((1, 5), (1, 1, 3)).product(np.ones((1, 1, 3)))
+    assert hasattr(T.matrix, name)
+    assert not hasattr(T, name)
+    for one in T, T.T:
+        with pytest.raises(AttributeError) as refusal:
+            getattr(one, name)
+        assert str(refusal.value) == (
+            f"'Product' object has no attribute {name!r}, its sparse array has: use .matrix.{name}"
+        )
+        assert (refusal.value.name, refusal.value.obj) == (name, one)
+
+
+@pytest.mark.parametrize("name", ["to_array", "__array__", "_shape", "__setstate__"])
+def test_what_the_matrix_has_not_either_is_refused_as_ever(name):
+    T = toeplitz.Conv((1, 5), (1, 1, 3)).product(np.ones((1, 1, 3)))
+    for one in T, object.__new__(type(T)):  # the other is empty, as in a copy
+        with pytest.raises(AttributeError) as refusal:
+            getattr(one, name)
+        assert str(refusal.value) == f"'Product' object has no attribute {name!r}"
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))]
+)
+def test_a_copy_multiplies_as_the_product_does(copied):
+    T = toeplitz.Conv((1, 5), (1, 1, 3)).product(np.array([[[1.0, 2.0, 3.0]]]))
+    again = copied(T)
+    same(again @ np.arange(5.0), T @ np.arange(5.0))
+    same(again.T @ np.ones(3), T.T @ np.ones(3))

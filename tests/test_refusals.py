@@ -21,6 +21,7 @@ CONV = Conv((2, 5), (4, 1, 3), padding=1, groups=2)
 x, w, g = (np.ones(s) for s in (CONV.input_shape, CONV.weight_shape, CONV.output_shape))
 UP = ConvTranspose((2, 5), (2, 3, 3), stride=2)
 up_x, up_w = np.ones(UP.input_shape), np.ones(UP.weight_shape)
+POOL = toeplitz.MaxPool((2, 5), 2)
 AFFINE = Affine(scipy.sparse.csr_array(np.ones((2, 3))), np.ones(2))
 
 FORM = "(output channels, input channels / groups, *kernel)"
@@ -340,6 +341,30 @@ def test_wrong_weights_are_refused(make, w, kind, sentence):
     check(lambda: make(w), kind, sentence)
 
 
+@pytest.mark.parametrize("make", [CONV.unfolding, CONV.cost, UP.cost,
+                                  toeplitz.AvgPool((1, 4), 2).matrix,
+                                  toeplitz.Pad((1, 4), 1).matrix,
+                                  lambda dtype: toeplitz.Flatten((2,)).matrix(dtype=dtype),
+                                  lambda dtype: toeplitz.ReLU().matrix(x, dtype),
+                                  lambda dtype: POOL.selection(x, dtype)])  # fmt: skip
+@pytest.mark.parametrize(
+    "dtype, got",
+    [
+        (3, ", such as np.float32: got 3"),
+        ("nope", ", such as np.float32: got 'nope'"),
+        ("f4,,", ", such as np.float32: got 'f4,,'"),
+        ((1, 2), ", such as np.float32: got (1, 2)"),
+        ({"a": 1}, ", such as np.float32: got {'a': 1}"),
+        (x, ", such as np.float32: got an array of shape (2, 5)"),
+        (bool, ", got bool"),
+        (object, ", got object"),
+        ("S3", ", got |S3"),
+    ],
+)
+def test_what_is_no_dtype_of_numbers_is_refused(make, dtype, got):
+    check(lambda: make(dtype), TypeError, f"dtype must be a dtype of numbers{got}")
+
+
 @pytest.mark.parametrize("make", [CONV.unfolded, CONV.patches, lambda x: CONV.apply(x, w),
                                   lambda x: CONV.gradients(g, x, w),
                                   lambda x: CONV.linearize(x, w)])  # fmt: skip
@@ -436,6 +461,16 @@ def test_wrong_inputs_are_refused(make, x, kind, sentence):
         (lambda: CONV.apply(None, w), TypeError, "x must be an array, got None"),
         (lambda: CONV.gradients(None, x, w), TypeError, "g must be an array, got None"),
         (lambda: CONV.fold(None), TypeError, "patches must be an array, got None"),
+        (
+            lambda: CONV.cost("nope"),
+            TypeError,
+            "dtype must be a dtype of numbers, such as np.float32: got 'nope'",
+        ),
+        (
+            lambda: UP.cost(x),
+            TypeError,
+            "dtype must be a dtype of numbers, such as np.float32: got an array of shape (2, 5)",
+        ),
         (lambda: CONV.cost(object), TypeError, "dtype must be a dtype of numbers, got object"),
         (lambda: UP.cost("U3"), TypeError, "dtype must be a dtype of numbers, got <U3"),
         (

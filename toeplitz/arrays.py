@@ -85,10 +85,22 @@ def real(name: str, array: Array, why: str = "") -> None:
 
 def number_dtype(dtype: Any) -> DType:
     """The argument dtype as a numpy dtype, if it is one of numbers."""
-    known: DType = np.dtype(dtype)
+    try:
+        known: DType = np.dtype(dtype)
+    except Exception:  # numpy raises what its parsing meets: TypeError, ValueError, SyntaxError
+        shape = getattr(dtype, "shape", None)
+        got = repr(dtype) if shape is None else f"an array of shape {shape}"
+        raise TypeError(
+            f"dtype must be a dtype of numbers, such as np.float32: got {got}"
+        ) from None
     if known.kind not in "iufc" and not is_half(known):
         raise TypeError(f"dtype must be a dtype of numbers, got {known}")
     return known
+
+
+def one_of(dtype: Any, where: Array = None) -> Array:
+    """The number one of the argument dtype, in the library of another array."""
+    return namespace(where).ones((), number_dtype(dtype))
 
 
 def is_half(dtype: DType) -> bool:
@@ -182,7 +194,6 @@ def storable(name: str, array: Array) -> None:
 
 def storable_dtype(one: Array) -> None:
     """Refuse the argument dtype, of which `one` is the number one."""
-    number_dtype(one.dtype)
     _refuse(one, "dtype=np.float32", "dtype=np.float64")
 
 

@@ -15,6 +15,7 @@ from toeplitz.arrays import (
     batched,
     flat,
     namespace,
+    one_of,
     same_batch,
     sent_back,
     storable_dtype,
@@ -37,7 +38,7 @@ class AveragePool(Windows):
 
     def matrix(self, dtype: Any = np.float64) -> Sparse:
         """The CSR matrix A with y.ravel() = A @ x.ravel(): 1 / count at each input of a window."""
-        return self._matrix(np.ones((), dtype))
+        return self._matrix(one_of(dtype))
 
     def apply(self, x: Any) -> Array:
         """The averages: x (N, C, *S) or (C, *S) to (N, C, *windows); integers become float64.

@@ -100,7 +100,9 @@ def group() -> None:
 
 
 @group.command()
-@click.option("--size", required=True, callback=shape, help="of the input: 8, or 4x5 for an image")
+@click.option(
+    "--size", required=True, callback=shape, help="of the input: 8, or for an image 4x5 or 4,5"
+)
 @click.option("--kernel", required=True, help='letters or numbers: a,b,c or, in rows, "1,0;0,-1"')
 @geometry_options
 @click.option("--latex", is_flag=True, help="print it as LaTeX (with the xcolor package)")
@@ -126,6 +128,8 @@ def show(size: tuple[int, ...], kernel: str, latex: bool, **options: Any) -> Non
     rows = kernel_of(kernel)
     if len(size) > 2:
         raise click.UsageError(f"--size must have one or two axes, 8 or 4x5: got {len(size)}")
+    if min(size) < 1:
+        raise click.UsageError(f"--size must be at least 1: got {min(size)} in {size}")
     if len(size) == 1 and len(rows) > 1:
         raise click.UsageError(
             f"--size must have two axes, such as 4x5, for a kernel of {len(rows)} rows: got {size}"

@@ -14,6 +14,7 @@ from toeplitz.arrays import (
     flat,
     namespace,
     number_dtype,
+    one_of,
     returned,
     shaped,
     storable,
@@ -132,7 +133,7 @@ class Conv(Geometry, Explicit):
                [0, 1, 0],
                [0, 0, 1]])
         """
-        return self._unfolding(np.ones((), dtype))
+        return self._unfolding(one_of(dtype))
 
     def _unfolding(self, one: Array) -> Sparse:
         xp = namespace(one)

@@ -12,6 +12,7 @@ from toeplitz.arrays import (
     Array,
     batched,
     namespace,
+    one_of,
     real,
     sent_back,
     shaped,
@@ -127,7 +128,7 @@ class Flatten:
             if self.input_shape is None:
                 raise ValueError("size is needed: Flatten() does not know its input_shape")
             size = prod(self.input_shape)
-        return _diagonal(self, arguments.integer("size", size, 0), np.ones((), dtype))
+        return _diagonal(self, arguments.integer("size", size, 0), one_of(dtype))
 
     def linearize(self, x: Any) -> Affine:
         """The identity as an affine map of x.ravel()."""
@@ -176,7 +177,7 @@ class ReLU:
     def matrix(self, x: Any, dtype: Any = np.float64) -> Sparse:
         """The diagonal CSR matrix D(x) with max(x, 0) = D(x) x; it stores ones only."""
         x = self._real(x)
-        return _diagonal(self, x.size, namespace(x).ones((), dtype), ~(x <= 0).ravel())
+        return _diagonal(self, x.size, one_of(dtype, x), ~(x <= 0).ravel())
 
     def linearize(self, x: Any) -> Affine:
         """The layer near x as an affine map of x.ravel(): D(x), and no shift."""

@@ -13,6 +13,7 @@ from toeplitz.arrays import (
     Array,
     batched,
     namespace,
+    one_of,
     real,
     returned,
     same_batch,
@@ -49,7 +50,7 @@ class MaximumPool(Windows):
         """
         (x,) = together(x=x)
         items = batched("x", x, self.input_shape)
-        one = namespace(x).ones((), dtype)
+        one = one_of(dtype, x)
         storable_dtype(one)
         return self._matrix(self._selected(items), one)
 

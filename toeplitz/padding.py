@@ -15,6 +15,7 @@ from toeplitz.arrays import (
     batched,
     flat,
     namespace,
+    one_of,
     same_batch,
     sent_back,
     storable_dtype,
@@ -95,7 +96,7 @@ class Pad:
 
     def matrix(self, dtype: Any = np.float64) -> Sparse:
         """The 0/1 CSR matrix with at most one entry in each row."""
-        return self._matrix(np.ones((), dtype))
+        return self._matrix(one_of(dtype))
 
     def apply(self, x: Any) -> Array:
         """The padded x: (N, C, *S) or (C, *S), of x's dtype."""

@@ -113,6 +113,15 @@ class Product:
             and self.matrix.nnz * (x.size // max(len(x), 1)) > SMALL
         )
 
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what only the sparse array has, and say where it is."""
+        matrix = self.__dict__.get("matrix")  # missing in a copy that is not filled yet
+        hint = ""
+        if matrix is not None and not name.startswith("_") and hasattr(matrix, name):
+            hint = f", its sparse array has: use .matrix.{name}"
+        told = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
+        raise AttributeError(told, name=name, obj=self)
+
     def __repr__(self) -> str:
         rows, columns = self.shape
         return f"<{rows}x{columns} Product of {self.matrix.nnz} stored entries, {self.dtype}>"
