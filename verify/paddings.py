@@ -23,6 +23,13 @@ from verify.ops import Op
 
 Pairs = tuple[tuple[int, int], ...]
 
+SIDES: dict[str, Any] = {  # what becomes of the padding before and after the input
+    "padding before the input only": lambda before, after: (before, 0),
+    "padding after the input only": lambda before, after: (0, after),
+    "all padding before the input": lambda before, after: (before + after, 0),
+    "all padding after the input": lambda before, after: (0, before + after),
+}
+
 
 def of_padding(op: Op) -> Iterator[tuple[str, Prediction]]:
     """Mistakes with the sizes of the padding, whatever stands in it."""
@@ -34,10 +41,7 @@ def of_padding(op: Op) -> Iterator[tuple[str, Prediction]]:
         ),
         "padding doubled": lambda pairs: tuple((2 * a, 2 * b) for a, b in pairs),
         "padding halved": lambda pairs: tuple((a // 2, b // 2) for a, b in pairs),
-        "padding before the input only": lambda pairs: tuple((a, 0) for a, _ in pairs),
-        "padding after the input only": lambda pairs: tuple((0, b) for _, b in pairs),
-        "all padding before the input": lambda pairs: tuple((a + b, 0) for a, b in pairs),
-        "all padding after the input": lambda pairs: tuple((0, a + b) for a, b in pairs),
+        **{told: partial(_sides, sides, range(op.ndim)) for told, sides in SIDES.items()},
     }
     if op.padded:
         changes |= {
@@ -58,9 +62,14 @@ def of_padding(op: Op) -> Iterator[tuple[str, Prediction]]:
         changes[f"{first} padding used for {every_axis(op)} axes"] = first_for_all
         changes[f"{last} padding used for {every_axis(op)} axes"] = last_for_all
         for axis in range(op.ndim):
-            changes[f"padding ignored along the {axis_name(op, axis)}"] = one_at(axis, (0, 0))
+            along = f"along the {axis_name(op, axis)}"
+            changes[f"padding ignored {along}"] = one_at(axis, (0, 0))
+            for told, sides in SIDES.items():
+                changes[f"{told} {along}"] = partial(_sides, sides, range(axis, axis + 1))
     for told, change in changes.items():
         yield told, partial(_changed, change)
+    if not op.transposed:
+        yield "half the kernel taken for the padding", _half_kernel
     for axis in range(op.ndim):
         along = f" along the {axis_name(op, axis)}" if op.ndim > 1 else ""
         yield f"input put one cell too early{along}", partial(_early, (axis,))
@@ -99,6 +108,14 @@ def of_modes(op: Op) -> Iterator[tuple[str, Prediction]]:
 
 def _changed(change: Any, m: Mistaken) -> Any:
     return m.y(padding=change(m.layer.padding))
+
+
+def _sides(change: Any, axes: range, pairs: Pairs) -> Pairs:
+    return tuple(change(*pair) if axis in axes else pair for axis, pair in enumerate(pairs))
+
+
+def _half_kernel(m: Mistaken) -> Any:
+    return m.y(padding=tuple((taps // 2, taps // 2) for taps in m.w.shape[2:]))
 
 
 def _sides_swapped(pairs: Pairs) -> Pairs:

@@ -25,6 +25,7 @@ from verify.mistakes import (
 from verify.ops import Op
 from verify.paddings import of_modes, of_padding
 from verify.stamps import of_transposed
+from verify.starts import of_starts
 
 STEPS = ("stride", "dilation", "output_padding")
 
@@ -40,6 +41,8 @@ def suspicions(op: Op) -> dict[str, Prediction]:
         table |= dict(of_padding(op))
         table |= dict(of_groups(op))
         table |= dict(_sizes(op))
+        if not op.transposed:
+            table |= dict(of_starts(op))
     if op.transposed:
         table |= dict(of_transposed(op))
     if op.padded:
