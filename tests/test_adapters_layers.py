@@ -125,6 +125,14 @@ def answered(suspect, case):
 
 
 @pytest.mark.interop
+def test_what_the_adapter_divides_by_is_not_rounded_in_jax(there):
+    layer = AvgPool((1, 1, 8), (1, 1), divisor_override=3)  # no sums: nothing else may round
+    suspect = there("jax.lax:reduce_window", "avg_pool2d")
+    for seed in range(FEW):
+        assert answered(suspect, Case(OPS["avg_pool2d"], layer, 4, dtype="float16", seed=seed))
+
+
+@pytest.mark.interop
 @pytest.mark.parametrize("target, op", TARGETS)
 def test_the_library_is_right(there, target, op):
     suspect = there(target, op)

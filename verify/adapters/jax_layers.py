@@ -54,11 +54,12 @@ def _max_pool(reduce_window: Function, x: Any, over: Windows) -> Any:
 
 
 def _avg_pool(reduce_window: Function, x: Any, over: Windows) -> Any:
-    """The sums are jax's; what they are divided by is said by the op."""
+    """The sums are jax's; what they are divided by is said by the op, in float32 at least."""
     import jax
 
     sums = reduce_window(x, np.array(0, x.dtype), jax.lax.add, **_windows(x, over))
-    return sums / over.divisors(x.shape[2:]).astype(x.dtype)
+    wide = jax.numpy.promote_types(x.dtype, np.float32)
+    return (sums.astype(wide) / over.divisors(x.shape[2:]).astype(wide)).astype(x.dtype)
 
 
 def _windows(x: Any, over: Windows) -> dict[str, Any]:
