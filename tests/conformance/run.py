@@ -3,6 +3,7 @@
 python tests/conformance/run.py                  all of rows.toml that is installed
 python tests/conformance/run.py torch mlx        only these
 python tests/conformance/run.py torch --op conv2d    only these rows; the others' records are kept
+python tests/conformance/run.py torch --found    only rows with findings: they are told anew
 
 Each row is a run of `toeplitz verify` in a process of its own, which is ended when it takes far
 more than its budget. What a run found is kept as the report says it. write.py makes the document of
@@ -33,6 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("libraries", nargs="*", help="names in rows.toml; else all")
     parser.add_argument("--op", action="append", help="only the rows of this op")
+    parser.add_argument("--found", action="store_true", help="not the rows that found nothing")
     given = parser.parse_args()
     rows = tomllib.loads((HERE / "rows.toml").read_text(encoding="utf-8"))
     names = [library["name"] for library in rows["library"]]
@@ -41,11 +43,11 @@ def main() -> int:
         parser.error(f"rows.toml has {', '.join(names)}: got {', '.join(sorted(unknown))}")
     for library in rows["library"]:
         if not given.libraries or library["name"] in given.libraries:
-            _judge_library({**rows, **library}, given.op)
+            _judge_library({**rows, **library}, given.op, given.found)
     return 0
 
 
-def _judge_library(library: dict, ops: list[str] | None) -> None:
+def _judge_library(library: dict, ops: list[str] | None, found_only: bool) -> None:
     try:
         versions = {d: importlib.metadata.version(d) for d in library["distributions"]}
     except importlib.metadata.PackageNotFoundError as missing:
@@ -62,9 +64,11 @@ def _judge_library(library: dict, ops: list[str] | None) -> None:
         asked["time"] = row.get("seconds", library["seconds"])
         asked = {"target": row["target"], "op": row["op"], **asked}
         old = kept.get(_key(asked))
-        if ops and row["op"] not in ops and old is None:
+        skipped = ops and row["op"] not in ops
+        if skipped and old is None:
             continue
-        run = old if ops and row["op"] not in ops else asked | _judge(asked, library | row)
+        skipped = skipped or (found_only and old is not None and not old.get("findings"))
+        run = old if skipped else asked | _judge(asked, library | row)
         print(f"{library['name']}: {run['target']} as {run['op']}: {_told(run)}", flush=True)
         found.append(run)
         today = str(datetime.date.today())
