@@ -251,6 +251,14 @@ def test_infinities_are_subtracted_without_a_warning():
         assert violation.wrong == y.size
 
 
+def test_memory_that_was_never_written_is_wrong_without_a_warning():
+    # A NaN that signals, as what is no number at all may: to compute with it is invalid.
+    nan = np.full(RIGHT.shape, 0x7FF0000000000001, np.uint64).view(np.float64)
+    for done in ("warn", "raise"):
+        with np.errstate(all=done):
+            assert told(nan) == ("CV101", "y", "")
+
+
 def test_long_sums_are_exact_in_float64():
     case = Case(OPS["conv2d"], Conv((3, 6, 6), (2, 3, 3, 3)), data="long sums")
     for algorithm, seen in (("direct", None), ("auto", "fft")):

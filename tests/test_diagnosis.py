@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from toeplitz import Conv, ConvTranspose, Linear
-from verify.campaign import Campaign
+from toeplitz import Conv
 from verify.case import Case
 from verify.closeness import close, differs_from
 from verify.diagnosis import (
     IMPULSES,
     ONLY,
     THOUGH,
+    Diagnosis,
     diagnose_seen,
     explains,
     follows,
@@ -21,10 +21,8 @@ from verify.gradients import gradient_suspicions
 from verify.judgement import FURTHER, right
 from verify.layers import Norm
 from verify.mistakes import Mistaken
-from verify.near import Near
 from verify.ops import OPS
 from verify.patterns import Seen
-from verify.suspect import Callables
 from verify.suspicions import suspicions
 
 OP = OPS["conv1d"]
@@ -109,12 +107,52 @@ def test_zeros_alone_name_nothing_that_is_not_all_zeros():
     told = diagnose_seen([seen(one, np.zeros_like(one.arrays.y))])
     assert told.names
     assert all(name.endswith(("all zeros", "nothing but the bias")) for name in told.names)
-    with_bias = case(bias=True)
+    with_bias = case(Conv((1, 9), (2, 1, 3)), bias=True)
+    assert np.ptp(with_bias.arrays.b)
     bare = np.zeros_like(with_bias.arrays.y) + with_bias.arrays.b[:, None]
     told = diagnose_seen([seen(with_bias, bare)])
     assert told.names == ("nothing but the bias",)
     zeros = diagnose_seen([seen(with_bias, np.zeros_like(bare))])
     assert all(name.endswith("all zeros") for name in zeros.names)
+
+
+def test_all_failures_count_whichever_of_them_give_zeros():
+    plain = case(Conv((1, 3), (1, 1, 2)))
+    # Flipped, the tap that met the impulse reads beyond the end.
+    beyond = plain.but(data="impulses", at=(0, 0))
+    assert beyond.arrays.y.any()
+    assert not flipped(beyond).any()
+    both = [seen(one, flipped(one)) for one in (plain, beyond)]
+    for order in (both, both[::-1]):
+        assert "kernel flipped" in diagnose_seen(order).names
+    assert diagnose_seen(both[1:], among=["kernel flipped"]).names == ()
+
+
+def test_a_name_with_a_condition_that_does_not_hold_leaves_the_others():
+    one = case()
+    names = [f"kernel flipped{ONLY}stride > 1", "kernel flipped"]
+    assert diagnose_seen([seen(one, flipped(one))], among=names).names == ("kernel flipped",)
+
+
+def doubled_to_the_bias():
+    """A gradient that is twice the right one, and happens to be the bias."""
+    layer = Conv((1, 1), (1, 1, 1))
+    some = (case(layer, bias=True, seed=seed) for seed in range(10**4))
+    return next(
+        Seen(one, 2 * one.arrays.gradients[0], False)
+        for one in some
+        if one.arrays.b.all() and (2 * one.arrays.gradients[0] == one.arrays.b).all()
+    )
+
+
+def test_a_gradient_that_happens_to_equal_the_bias_is_no_bare_one():
+    bare = doubled_to_the_bias()
+    assert "grad_x doubled" in diagnose_seen([bare], 0).names
+    other = case(bias=True)
+    failing = [bare, Seen(other, 2 * other.arrays.gradients[0], False)]
+    fine = case()
+    found = [*failing, Seen(fine, fine.arrays.gradients[0], True)]
+    assert f"grad_x doubled{ONLY}bias" in diagnose_seen(found, 0, conditional=True).names
 
 
 def test_a_gradient_has_a_table_of_its_own():
@@ -154,6 +192,45 @@ def test_what_fits_uncut_is_told_before_what_must_be_cut():
 def test_a_result_with_fewer_axes_is_no_cut():
     one, dense = cut()
     assert diagnose_seen([seen(one, dense[0])]).names == ()
+
+
+def test_of_what_must_be_cut_that_is_told_which_is_cut_least():
+    # Where the stride is 1 the padding before the input is as long as the last output.
+    behind, only = "all padding after the input", "padding after the input only"
+    found = []
+    for stride in (1, 2):
+        one = case(Conv((1, 4), (1, 1, 1), stride=stride, padding=1))
+        moved = np.pad(one.arrays.x, ((0, 0), (0, 0), (0, 2)))
+        found.append(seen(one, (moved * one.arrays.w)[..., ::stride]))
+    assert diagnose_seen(found, among=[only]).names == (only + THOUGH,)
+    for order in (found, found[::-1]):
+        assert diagnose_seen(order, among=[only, behind]).names == (behind,)
+
+
+UNCROPPED = "grad_x not cropped by the padding"
+
+
+def uncropped(case):
+    """The gradient to the padded input."""
+    return gradient_suspicions(case.op, 0)[UNCROPPED](Mistaken(case))
+
+
+def test_a_gradient_is_cut_to_the_size_of_its_own():
+    one = case(Conv((1, 5), (1, 1, 2), padding=1))
+    assert one.arrays.x.shape != one.arrays.y.shape
+    wrong = Seen(one, uncropped(one)[..., :5], False)
+    assert explains(UNCROPPED, wrong, 0)
+    assert diagnose_seen([wrong], 0, among=[UNCROPPED]).names == (UNCROPPED + THOUGH,)
+
+
+def test_a_gradient_that_cutting_makes_right_speaks_against_no_condition():
+    op, found = OPS["padded_conv1d"], []
+    for stride, padding in ((2, 1), (1, 1), (2, ((0, 2),))):
+        one = Case(op, Conv((1, 6), (1, 1, 2), stride=stride, padding=padding))
+        wrong = stride == 2 and padding == 1
+        found.append(Seen(one, uncropped(one) if wrong else one.arrays.gradients[0], not wrong))
+    assert np.array_equal(uncropped(found[2].case)[..., :6], found[2].value)
+    assert f"{UNCROPPED}{ONLY}stride > 1" in diagnose_seen(found, 0, conditional=True).names
 
 
 # Only where something holds
@@ -218,13 +295,34 @@ def test_all_mistakes_that_fit_with_a_condition_are_told():
         assert f"{mistake}{ONLY}no bias" in names
 
 
-def test_a_single_failure_of_several_shows_no_condition():
-    one = case(Conv((1, 9), (1, 1, 3), stride=2))
-    other = case(Conv((1, 9), (1, 1, 3), stride=2), seed=1)
-    fine = case(Conv((1, 9), (1, 1, 3)), seed=2)
-    nothing = np.zeros_like(other.arrays.y)
-    found = [seen(one, flipped(one)), seen(other, nothing), seen(fine, fine.arrays.y)]
-    assert diagnose_seen(found, conditional=True).names == ()
+def test_failures_that_give_zeros_show_no_condition():
+    def strided(**more):
+        return case(Conv((1, 3), (1, 1, 2), stride=2), **more)
+
+    zeros = [strided(data="impulses", at=(1, 1), seed=seed) for seed in range(2)]
+    assert all(one.arrays.y.any() and not flipped(one).any() for one in zeros)
+    fine = case(Conv((1, 3), (1, 1, 2)))
+    found = [seen(fine, fine.arrays.y), *(seen(one, flipped(one)) for one in zeros)]
+    name = f"kernel flipped{ONLY}stride > 1"
+    for count, told in ((1, False), (2, True)):
+        more = [seen(one := strided(seed=seed), flipped(one)) for seed in range(count)]
+        for order in (found + more, more + found):
+            assert (name in diagnose_seen(order, conditional=True).names) is told
+
+
+def test_a_mistake_that_is_seen_too_seldom_leaves_those_behind_it():
+    early, late = "dilation one too large", "stride taken for the dilation"
+    assert list(TABLE).index(early) < list(TABLE).index(late)
+    found = []
+    for stride, dilation, bias in ((2, 1, False), (1, 2, False), (2, 1, True)):
+        one = case(Conv((1, 3), (1, 1, 2), stride=stride, dilation=dilation), bias=bias)
+        wrong = Conv((1, 3), (1, 1, 2), stride=stride, dilation=stride)
+        found.append(seen(one, one.arrays.y if bias else wrong.apply(one.arrays.x, one.arrays.w)))
+    # A dilation of 3 does not fit into 3 cells: there nothing is known of it.
+    assert explains(early, found[0], None)
+    told = diagnose_seen(found, conditional=True).names
+    assert f"{late}{ONLY}no bias" in told
+    assert not any(name.startswith(early) for name in told)
 
 
 def test_where_no_right_result_speaks_against_it_no_condition_is_needed():
@@ -254,6 +352,46 @@ def test_two_conditions_need_eight_failures():
     assert all(name.startswith(f"kernel flipped{ONLY}") and " and " in name for name in names)
     for name in names:
         assert all(explains(name, one, None) for one in pairs(9))
+
+
+# Beside the case that is shown
+
+SHOWN = case(Conv((1, 2), (1, 1, 1)))
+STRIDED = case(Conv((1, 3), (1, 1, 1), stride=2))
+
+
+def test_a_diagnosis_is_told_beside_the_case_that_is_shown():
+    pattern = "wrong exactly where stride > 1"
+    wrong = seen(STRIDED, STRIDED.arrays.y + 1)
+    diagnosis = diagnose_seen([wrong, seen(SHOWN, SHOWN.arrays.y)])
+    assert diagnosis.pattern == diagnosis.showing(STRIDED, wrong).pattern == pattern
+    contradicting = diagnosis.showing(SHOWN, seen(SHOWN, SHOWN.arrays.y + 1))
+    assert (contradicting.names, contradicting.pattern, contradicting.seen) == ((), "", ())
+    assert diagnosis.showing(STRIDED, None).pattern == ""
+    assert diagnosis.showing(SHOWN, seen(SHOWN, SHOWN.arrays.y)).pattern == ""
+
+
+def test_a_gradient_is_told_beside_the_case_that_is_shown_by_its_own_axes():
+    layer = Conv((1, 3), (2, 1, 2))
+    found = []
+    for seed in range(3):
+        one = case(layer, batch=2, seed=seed)
+        odd = one.arrays.gradients[1].copy()
+        odd[0] += 1
+        found.append(Seen(one, odd, False))
+    told = diagnose_seen(found[:2], 1).showing(found[2].case, found[2])
+    assert told.pattern == "wrong always; only the first filter wrong"
+
+
+def test_a_name_is_told_only_where_the_case_that_is_shown_has_its_condition():
+    diagnosis = Diagnosis((f"kernel flipped{ONLY}stride > 1",), 2, 9, pattern="told before")
+    assert diagnosis.showing(STRIDED, None).name == diagnosis.name
+    assert diagnosis.showing(SHOWN, None).name is None
+    wrong = seen(STRIDED, STRIDED.arrays.y + 1)
+    assert diagnosis.showing(STRIDED, wrong).pattern == ""  # a name needs none
+    assert Diagnosis(("kernel flipped",), 2, 9).showing(SHOWN, None).name == "kernel flipped"
+    both = f"kernel flipped{ONLY}stride > 1 and bias"
+    assert Diagnosis((both,), 2, 9).showing(STRIDED, None).name is None
 
 
 # Telling apart
@@ -364,6 +502,23 @@ def test_nan_predicts_anything_and_infinities_only_themselves():
     assert close(np.zeros((0, 2)), np.zeros((0, 2)))
 
 
+def test_numpy_neither_warns_nor_raises_whatever_the_caller_made_it_do():
+    most = np.array([1.5e308])
+    norms = (
+        Case(OPS["batch_norm"], Norm((1, 2), True, 0.1, 0.5), dtype="float32", seed=seed)
+        for seed in range(100)
+    )
+    constant = next(norm for norm in norms if not np.ptp(norm.arrays.x))  # no variance to divide by
+    flat = Seen(constant, constant.arrays.y, True)
+    single = case(Conv((1, 1), (1, 1, 1)), data="inf", at=(0,))
+    wrong = Seen(single, np.full_like(single.arrays.y, np.nan), False)
+    for done in ("warn", "raise"):
+        with np.errstate(all=done):
+            assert not close(most, -most)
+            assert explains("eps ignored", flat, None)
+            assert diagnose_seen([wrong]).explained == 1
+
+
 def test_what_is_allowed_is_added():
     got, value = np.array([1.0, 2.5]), np.array([1.0, 2.0])
     assert close(got, value, 0.5)
@@ -426,10 +581,11 @@ def test_each_result_of_a_mistaken_norm_may_be_off_in_proportion(which, training
     room = norm.arrays.bound(WHAT[which], 0.0)  # as without an eps, which a mistake may leave out
     for name, prediction in mistakes(norm.op, which).items():
         value = prediction(Mistaken(norm))
-        if value is None or value.shape != known.shape:
+        if value is None:
             continue
+        assert value.shape == known.shape
         largest = abs(value[np.isfinite(value)]).max(initial=1.0)
-        grown = max(1.0, largest / abs(known).max())
+        grown = max(1.0, largest / abs(known).max(initial=1.0))
         if not differs_from(value, known, room * grown) or np.isnan(value).all():
             continue
         for share, told in ((0.99, True), (1.01, False)):
@@ -439,6 +595,27 @@ def test_each_result_of_a_mistaken_norm_may_be_off_in_proportion(which, training
                 assert (name in diagnose_seen([Seen(norm, off, False)], which).names) is told
         tried += 1
     assert tried
+
+
+def test_a_mistaken_norm_may_be_off_beside_nothing_as_beside_one():
+    norms = (
+        Case(OPS["batch_norm"], Norm((1, 1), False, 0.1, 0.5), dtype="float32", seed=seed)
+        for seed in range(100)
+    )
+    norm = next(norm for norm in norms if not norm.arrays.y.any() and norm.arrays.x.any())
+    name = "mean not subtracted"
+    value = mistakes(norm.op, None)[name](Mistaken(norm))
+    size = abs(value).max()
+    assert size > 1
+    with np.errstate(divide="ignore", invalid="ignore"):  # a single value has no variance
+        most = norm.arrays.bound("y", 0.0) * size + 64 * 2.0**-53 * size
+    for share, told in ((0.99, True), (1.01, False)):
+        assert explains(name, Seen(norm, value + share * most, False), None) is told
+
+
+def test_an_empty_norm_is_right_whatever_the_mistake():
+    norm = Case(OPS["batch_norm"], Norm((1, 3), False, 0.1, 0.5), batch=0, dtype="float32")
+    assert explains("mean not subtracted", Seen(norm, norm.arrays.y, True), None)
 
 
 def test_a_gradient_has_conditions_and_patterns_of_its_own():
@@ -457,141 +634,3 @@ def test_a_gradient_has_conditions_and_patterns_of_its_own():
     odd[0] += 1
     told = diagnose_seen([Seen(one, odd, False)], 1)
     assert (told.names, told.pattern) == ((), "wrong always; only the first filter wrong")
-
-
-# Near a geometry
-
-
-def near(layer, f=None, dtypes=None):
-    run = Near(Callables(f or (lambda x, w, **k: None)), layer, "auto", 3, dtypes)
-    assert (run.seed, run.algorithm, run.given) == (3, "auto", layer)
-    return run
-
-
-def test_the_given_geometry_is_asked_in_eight_ways(monkeypatch):
-    layer = Conv((2, 5, 6), (3, 2, 2, 3), padding=1)
-    run = near(layer, lambda x, w, b=None, stride=1, padding=0, dilation=1, groups=1: None)
-    monkeypatch.setattr(Campaign, "drawn", lambda run, count: iter([count]))
-    for count, others in ((0, 0), (8, 0), (9, 1), (20, 12)):
-        *there, rest = run.drawn(count)
-        assert rest == others
-    assert all(one.layer == layer and one.dtype == "float64" for one in there)
-    assert all(one.op == OPS["conv2d"] for one in there)
-    assert [(one.seed, one.bias, one.batch, one.full) for one in there] == [
-        (seed, bias, batch, seed == 1)
-        for seed in (0, 1) for bias in (False, True) for batch in (1, 2)
-    ]  # fmt: skip
-
-
-def test_no_bias_is_asked_of_who_takes_none_and_large_layers_are_asked_twice():
-    plain = list(near(Conv((1, 5), (1, 1, 2)), lambda x, w: None)._there())
-    assert [(one.seed, one.bias, one.batch) for one in plain] == [
-        (0, False, 1), (0, False, 2), (1, False, 1), (1, False, 2),
-    ]  # fmt: skip
-
-    def full(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
-        return None
-
-    for cells, calls in ((1 << 16, 8), ((1 << 16) + 1, 2)):  # 2**8 multiply-adds each
-        layer = Conv((16, cells), (16, 16, 1))
-        there = list(near(layer, full)._there())
-        assert len(there) == calls
-        assert [one.batch for one in there[:2]] == [1, 2]
-    linear = list(near(Linear(3, 2), lambda x, w, b=None: None)._there())
-    assert not any(one.full for one in linear)
-    assert len(linear) == 8
-
-
-def test_the_dtype_of_the_given_geometry_is_float64_if_it_may_be():
-    layer = Conv((1, 5), (1, 1, 2))
-    for dtypes, told in (
-        (("float32", "float64"), "float64"),
-        (("float32", "int8"), "float32"),
-        (("int8", "float32"), "int8"),
-    ):
-        assert {one.dtype for one in near(layer, dtypes=dtypes)._there()} == {told}
-
-
-@pytest.mark.parametrize(
-    ("layer", "op", "only"),
-    [
-        (Conv((2, 9), (2, 2, 3)), "conv1d", {"stride", "dilation", "groups", "padding"}),
-        (Conv((2, 9), (2, 2, 3), stride=2), "conv1d", {"dilation", "groups", "padding"}),
-        (Conv((2, 9), (2, 1, 3), groups=2), "conv1d", {"stride", "dilation", "padding"}),
-        (
-            Conv((2, 9), (2, 2, 3), padding=((0, 1),)),
-            "padded_conv1d",
-            {"stride", "dilation", "groups"},
-        ),
-        (Conv((2, 9, 9), (2, 2, 3, 3), dilation=(1, 2)), "conv2d", {"stride", "groups", "padding"}),
-        (
-            ConvTranspose((2, 9), (2, 2, 3), stride=2),
-            "conv_transpose1d",
-            {"dilation", "groups", "padding", "output_padding"},
-        ),
-        (
-            ConvTranspose((2, 9), (2, 2, 3), stride=2, output_padding=1, padding=1),
-            "conv_transpose1d",
-            {"dilation", "groups"},
-        ),
-    ],
-)
-def test_what_the_geometry_leaves_at_its_default_is_not_drawn(layer, op, only):
-    run = near(layer, lambda x, w, b=None, **k: None)
-    assert run.space.op.name == op
-    defaults = {"stride": (1,), "dilation": (1,), "groups": (1,), "padding": (0,)}
-    defaults["output_padding"] = (0,)
-    assert run.space.allowed == {name: defaults[name] for name in only}
-
-
-def test_modes_and_names_of_padding_are_those_of_the_geometry():
-    ring = Conv((1, 6), (1, 1, 3), padding=1, padding_mode="circular")
-    like = near(ring, lambda x, w, b=None, **k: None).space.predicate
-    op = OPS["padded_conv1d"]
-
-    def of(mode, **more):
-        return Case(op, Conv((1, 6), (1, 1, 3), padding=1, padding_mode=mode), **more)
-
-    assert like(of("circular"))
-    assert like(of("zeros"))
-    assert not like(of("reflect"))
-    assert not like(of("circular", padding="same"))
-    plain = near(Conv((1, 6), (1, 1, 3), padding=1), lambda x, w, b=None, **k: None)
-    assert not plain.space.predicate(of("circular"))
-    assert plain.space.predicate(Case(OP, Conv((1, 6), (1, 1, 3), padding=1)))
-    up = ConvTranspose((1, 4), (1, 1, 2))  # which has no modes
-    like = near(up, lambda x, w, b=None, **k: None).space.predicate
-    assert like(Case(OPS["conv_transpose1d"], up))
-
-
-def test_the_notes_tell_the_given_geometry_and_those_like_it():
-    layer, one, two = (Conv((1, cells), (1, 1, 2)) for cells in (5, 6, 7))
-    run = near(layer)
-    like = " geometries like it, "
-    for calls, notes in (
-        ([], [f"no answer on {layer!r}", f"0{like}none of them wrong"]),
-        (
-            [(layer, True), (layer, False), (one, False), (one, True), (two, False)],
-            [f"wrong on {layer!r}, in 1 of 2 calls", f"2{like}1 of them wrong"],
-        ),
-        (
-            [(layer, False), (layer, False), (one, True), (one, True), (two, True)],
-            [f"right on {layer!r}, in all 2 calls", f"2{like}2 of them wrong"],
-        ),
-    ):
-        run.calls = calls
-        assert list(run._notes()) == notes
-
-
-def test_each_geometry_that_answers_is_noted_with_what_came_of_it():
-    def f(x, w):
-        if x.shape[2] == 7:
-            raise NotImplementedError
-        y = Conv(x.shape[1:], w.shape).apply(x, w)
-        return y + (x.shape[2] == 6)
-
-    layers = [Conv((1, cells), (1, 1, 2)) for cells in (5, 6, 7)]
-    run = near(layers[0], f)
-    for one in layers:
-        run._judge(case(one))
-    assert run.calls == [(layers[0], False), (layers[1], True)]

@@ -9,7 +9,6 @@ import toeplitz
 import toeplitz.functional as F
 import verify
 from verify.case import Case
-from verify.diagnosis import Diagnosis
 from verify.ops import OPS
 from verify.patterns import Seen, describe
 
@@ -242,22 +241,6 @@ STRIDED = SHOWN.but(layer=toeplitz.Conv((1, 3, 3), (1, 1, 1, 1), stride=2))
 
 def seen(case, value=None):
     return Seen(case, case.arrays.y if value is None else value, value is None)
-
-
-def test_a_diagnosis_is_told_beside_the_case_that_is_shown():
-    pattern = "wrong exactly where stride > 1"
-    wrong = seen(STRIDED, STRIDED.arrays.y + 1)
-    diagnosis = Diagnosis((), 2, 9, pattern=pattern, seen=(wrong, seen(SHOWN)))
-    assert diagnosis.showing(STRIDED, wrong).pattern == pattern
-    assert diagnosis.showing(SHOWN, seen(SHOWN, SHOWN.arrays.y + 1)).pattern == ""
-    assert diagnosis.showing(STRIDED, None).pattern == ""
-
-
-def test_a_name_is_told_only_where_the_case_that_is_shown_has_its_condition():
-    diagnosis = Diagnosis(("kernel flipped, only where stride > 1",), 2, 9)
-    assert diagnosis.showing(STRIDED, None).name == diagnosis.name
-    assert diagnosis.showing(SHOWN, None).name is None
-    assert Diagnosis(("kernel flipped",), 2, 9).showing(SHOWN, None).name == "kernel flipped"
 
 
 def test_a_shape_that_is_wrong_now_and_then_is_told_so():

@@ -12,13 +12,13 @@ def close(got: Any, value: Any, allowed: Any = 0.0) -> bool:
 
     allowed: what each value may be off besides.
     """
-    unit = 2.0**-24 if got.dtype.itemsize <= 4 or got.dtype == np.complex64 else 2.0**-53
+    unit = 2.0**-24 if got.dtype.itemsize < 8 or got.dtype == np.complex64 else 2.0**-53
     got, value = _wide(got), _wide(value)
     got = np.where(np.isnan(value), 0, got)
     value = np.where(np.isnan(value), 0, value)
     with np.errstate(invalid="ignore", over="ignore"):
-        largest = float(np.max(np.abs(value), initial=1.0, where=np.isfinite(value)))
-        off = (np.abs(got - value) <= ROUNDINGS * unit * largest + allowed) | (got == value)
+        most = ROUNDINGS * unit * largest(value) + allowed
+        off = (np.abs(got - value) <= most) | (got == value)
         return bool((off | (allowed == np.inf)).all())
 
 
@@ -27,6 +27,11 @@ def differs_from(value: Any, right: Any, allowed: Any = 0.0) -> bool:
     if value.shape != right.shape or bool((np.isnan(value) & ~np.isnan(right)).any()):
         return True
     return not close(right, value, allowed)
+
+
+def largest(array: Any) -> float:
+    """The largest finite size of an array's values, 1 at least."""
+    return float(np.max(np.abs(array), initial=1.0, where=np.isfinite(array)))
 
 
 def _wide(array: Any) -> Any:

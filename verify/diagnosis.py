@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from verify.case import Case
-from verify.closeness import close, differs_from
+from verify.closeness import close, differs_from, largest
 from verify.families.mistakes import mistakes
 from verify.gradients import gradient_suspicions
 from verify.judgement import FURTHER, right
@@ -89,8 +89,8 @@ def diagnose_seen(
 def _fitting(
     among: Sequence[str], table: Table, cases: list[Seen], which: int | None
 ) -> tuple[str, ...]:
-    """The names that explain all cases; those that need no cutting to fit, if there are any."""
-    left = {name.replace(THOUGH, ""): 0 for name in among}
+    """The names that explain all cases; of these the ones that are cut to fit in fewest."""
+    left = dict.fromkeys((name.replace(THOUGH, "") for name in among), False)  # shown by a failure
     cut = dict.fromkeys(left, 0)
     for one in cases:
         bare = not one.right and _bare(one, which)
@@ -106,12 +106,14 @@ def _fitting(
             if says[plain] is False:
                 del left[name]
             elif says[plain] and not one.right:
-                left[name] += not bare or plain.endswith(BARE)
+                left[name] |= not bare or plain.endswith(BARE)
                 cut[name] += _cut(table[plain], one)
         if not left:
             break
-    told = [name for name, count in left.items() if count]
-    least = min((cut[name] for name in told), default=0)
+    told = [name for name, shown in left.items() if shown]
+    if not told:
+        return ()
+    least = min(cut[name] for name in told)
     return tuple(_though(name, cut[name]) for name in told if cut[name] == least)
 
 
@@ -144,7 +146,7 @@ def _bare(one: Seen, which: int | None) -> bool:
     """Whether a result holds nothing, or nothing but the bias."""
     got, b = one.value, getattr(one.case.arrays, "b", None) if which is None else None
     if b is not None and got.ndim == one.case.arrays.y.ndim and got.shape[1] == len(b):
-        got = got - b.reshape(-1, *[1] * (got.ndim - 2))
+        got = got - b.reshape(len(b), *[1] * (got.ndim - 2))
     return not got.any() or not one.value.any()
 
 
@@ -206,7 +208,7 @@ def _conditional(cases: list[Seen], table: Table, which: int | None) -> tuple[st
             continue
         agreed = sum(bool(_predicts(table[name], one, which)) for one in informing)
         spared = [one.case for one in right if _predicts(table[name], one, which) is False]
-        if agreed < min(2, len(failing)) or not spared:
+        if agreed < min(2, len(failing)):
             continue
         held = {c: {i for i, case in enumerate(spared) if told[c](case)} for c in told}
         where = [c for c in told if not held[c]]
@@ -267,14 +269,9 @@ def _allowed(case: Case, which: int | None, value: Any) -> Any:
         what = arrays.further[which - FURTHER]
     else:
         what = arrays.gradients[which]
+    grown = largest(value) / largest(right(case, which))
     with np.errstate(all="ignore"):
-        off = case.arrays.bound(what, 0.0)
-        known = right(case, which)
-        if not np.shape(off):
-            off = np.full(known.shape, off)
-        grown = np.nanmax(np.abs(np.where(np.isfinite(value), value, 0)), initial=1.0)
-        grown = grown / max(float(np.max(np.abs(known), initial=0.0)), 2.0**-20)
-        return off * max(1.0, grown) if off.shape == value.shape else 0.0
+        return case.arrays.bound(what, 0.0) * max(1.0, grown)
 
 
 def _cut(prediction: Prediction, seen: Seen) -> bool:
