@@ -82,7 +82,7 @@ class History:
             return False
         if after:
             self.suspect.forward(other)
-        return self._right(twin) is not after
+        return self._right(twin) is (not after)
 
     def _right(self, case: Case) -> bool | None:
         """Whether the call is right; None if it gives nothing."""
@@ -125,7 +125,7 @@ def claimed(space: Space, case: Case) -> bool:
     """Whether an implementation claims to do a case that its space did not draw."""
     layer: Any = case.layer
     for name, values in space.allowed.items():
-        if case.op.linear or not hasattr(layer, name):
+        if not hasattr(layer, name):
             continue
         given = getattr(layer, name)
         given = sum(given, ()) if name == "padding" else given
@@ -173,15 +173,13 @@ def _other_steps(case: Case) -> Iterator[tuple[str, Layer]]:
     """Layers with other strides, dilations or paddings that share all shapes with a case's."""
     layer: Any = case.layer
     axes = len(layer.stride)
-    for first in (0,) if axes == 1 else (0, axes - 1):
+    for first in sorted({0, axes - 1}):
         along = "the last axis" if first else "all axes"
         for steps in CHANGES:
-            new = {}
-            for name, value in steps.items():
-                given = getattr(layer, name)
-                if case.op.transposed and name == "padding":
-                    given = tuple(before for before, _ in given)
-                new[name] = (*given[:first], *[value] * (axes - first))
+            new = {
+                name: (*getattr(layer, name)[:first], *[value] * (axes - first))
+                for name, value in steps.items()
+            }
             other = changed(case, **new)
             if other not in (None, layer) and other.output_shape == layer.output_shape:
                 told = ", ".join(f"{name}={value}" for name, value in steps.items())
