@@ -17,6 +17,7 @@ from verify.rounding import (
     copies,
     direct_bound,
     fft_bound,
+    least_broken,
     lengths,
     may_be_rounding,
     scale_forward,
@@ -334,6 +335,15 @@ def test_an_error_is_explained_by_the_first_bound_that_it_keeps():
     assert arithmetic(np.array(most), flat, "float32", "auto", True) is None
     assert arithmetic(np.array(most), flat, "float64", "auto", False) is None
     assert arithmetic(np.array(most * 1.001), flat, "float32", "auto", False) is None
+
+
+def test_of_several_bounds_the_one_that_the_fewest_errors_break_is_told():
+    scale = Scale(4, np.array(1.0), 1.0, 9, (8, 4), 1e9)
+    fft = float(bound(scale, "float32", "fft"))
+    assert float(least_broken(np.array([fft, fft]), scale, "float32", "auto")) == fft
+    flat = Scale(4, np.array(1.0), 1e-9)
+    most = float(bound(flat, "float32", "tf32"))
+    assert float(least_broken(np.array([most, 2.0]), flat, "float32", "auto")) == most
 
 
 def test_where_a_fast_algorithm_may_be_off_by_a_unit_the_data_tell_nothing():
