@@ -553,6 +553,9 @@ def test_a_mistake_that_shows_nowhere_explains_no_wrong_result():
     told = diagnose_seen([Seen(norm, nothing, False)], 0)
     assert "grad_x without the weight" not in told.names  # there is none
     assert "grad_x takes mean and variance for constants" not in told.names
+    # Nor one of the gradient to the weight, which has another shape; without an eps that is 0 / 0.
+    told = diagnose_seen([Seen(norm, nothing[0, 0, :1], False)], 1)
+    assert told.names == ("eps ignored in grad_weight",)
 
 
 def test_what_differs_from_what_is_right():
