@@ -5,6 +5,10 @@ Arrays are flat where a place in them is told by an offset; lengths and steps co
 
 from toeplitz.compiled.blocks import Gemm, Shape, multiply
 from toeplitz.compiled.depthwise import correlate, dots
+from toeplitz.compiled.planes import plane_adjoint, plane_forward, plane_weights
 from toeplitz.compiled.routines import gemms
 
-__all__ = ["Gemm", "Shape", "correlate", "dots", "gemms", "multiply"]
+__all__ = [
+    "Gemm", "Shape", "correlate", "dots", "gemms", "multiply", "plane_adjoint", "plane_forward",
+    "plane_weights",
+]  # fmt: skip

@@ -9,10 +9,11 @@ SPAN = 4096  # outputs that are gone through at a time: they and their inputs st
 
 
 @loop
-def _correlate_first(
+def correlate_first(
     source: Array, offsets: Array, step: int, weights: Array, out: Array, first: int, row: int,
     length: int,
 ) -> None:  # fmt: skip
+    """correlate, in channels_first."""
     terms = len(offsets)
     for g in range(weights.shape[1]):
         for start in range(0, length, SPAN):
@@ -22,19 +23,29 @@ def _correlate_first(
             y = out[first + g * row + start :][:size]
             y[:] = 0
             t = 0
-            while terms - t >= 8:
-                w0, w1, w2, w3 = w[t], w[t + 1], w[t + 2], w[t + 3]
-                w4, w5, w6, w7 = w[t + 4], w[t + 5], w[t + 6], w[t + 7]
+            while terms - t >= 9:  # a kernel of 3x3 at once
+                w0, w1, w2 = w[t], w[t + 1], w[t + 2]
+                w3, w4, w5 = w[t + 3], w[t + 4], w[t + 5]
+                w6, w7, w8 = w[t + 6], w[t + 7], w[t + 8]
                 x0, x1 = source[at[t] :][:size], source[at[t + 1] :][:size]
                 x2, x3 = source[at[t + 2] :][:size], source[at[t + 3] :][:size]
                 x4, x5 = source[at[t + 4] :][:size], source[at[t + 5] :][:size]
                 x6, x7 = source[at[t + 6] :][:size], source[at[t + 7] :][:size]
+                x8 = source[at[t + 8] :][:size]
                 for p in range(size):
                     y[p] += (
-                        w0 * x0[p] + w1 * x1[p] + w2 * x2[p] + w3 * x3[p]
-                        + w4 * x4[p] + w5 * x5[p] + w6 * x6[p] + w7 * x7[p]
+                        w0 * x0[p] + w1 * x1[p] + w2 * x2[p]
+                        + w3 * x3[p] + w4 * x4[p] + w5 * x5[p]
+                        + w6 * x6[p] + w7 * x7[p] + w8 * x8[p]
                     )  # fmt: skip
-                t += 8
+                t += 9
+            while terms - t >= 3:
+                w0, w1, w2 = w[t], w[t + 1], w[t + 2]
+                x0, x1 = source[at[t] :][:size], source[at[t + 1] :][:size]
+                x2 = source[at[t + 2] :][:size]
+                for p in range(size):
+                    y[p] += w0 * x0[p] + w1 * x1[p] + w2 * x2[p]
+                t += 3
             while t < terms:
                 w0 = w[t]
                 x0 = source[at[t] :][:size]
@@ -82,14 +93,15 @@ def correlate(
     if last:
         _correlate_last(source, offsets, weights, out, first, cells)
     else:
-        _correlate_first(source, offsets, step, weights, out, first, row, cells)
+        correlate_first(source, offsets, step, weights, out, first, row, cells)
 
 
 @sums
-def _dots_first(
+def dots_first(
     source: Array, offsets: Array, step: int, out: Array, first: int, row: int, length: int,
     weights: Array,
 ) -> None:  # fmt: skip
+    """dots, in channels_first."""
     terms, zero = len(offsets), out.dtype.type(0)
     for g in range(weights.shape[1]):
         for start in range(0, length, SPAN):
@@ -144,4 +156,4 @@ def dots(
     if last:
         _dots_last(source, offsets, out, first, cells, weights)
     else:
-        _dots_first(source, offsets, step, out, first, row, cells, weights)
+        dots_first(source, offsets, step, out, first, row, cells, weights)

@@ -52,9 +52,12 @@ class Stage:
     "weights", the outputs times lanesᴴ, added to the weights.
     """
 
-    def __init__(self, kind: str, plan: Plan, form: Form, rows: int) -> None:
+    def __init__(
+        self, kind: str, plan: Plan, form: Form, rows: int, groups: int | None = None
+    ) -> None:
+        """groups: that there is memory for, all of them if it is not said."""
         self.kind, self.plan, self.form, self.rows = kind, plan, form, rows
-        groups, later = plan.conv.groups, plan.axes[1:]
+        groups, later = groups or plan.conv.groups, plan.axes[1:]
         grid = plan.grid(rows)
         lengths = (rows, *(axis.length for axis in later))
         if form.lanes_last:
@@ -99,12 +102,15 @@ class Stage:
             item[source] += self.lanes[inside]
 
     @cached_property
+    def inside(self) -> tuple[slice, ...]:
+        """Where the outputs stand in the sheet."""
+        later = [slice(axis.outputs) for axis in self.plan.axes[1:]]
+        return (*[slice(None)] * (1 if self.form.last else 3), *later)
+
+    @cached_property
     def outputs(self) -> Array:
         """The outputs in the sheet, without the cells between them."""
-        inside = [slice(axis.outputs) for axis in self.plan.axes[1:]]
-        if self.form.last:
-            return self.sheet[(slice(None), *inside)]
-        return self.sheet[(slice(None), slice(None), slice(None), *inside)]
+        return self.sheet[self.inside]
 
     def of_output(self, item: Array, block: Block) -> Array:
         """The outputs of a block in an item."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from toeplitz import blas
 from toeplitz.arrays import Array, DType
+from toeplitz.compiled import loops
 from toeplitz.conv import Conv
 from toeplitz.operators.depthwise import depthwise
 from toeplitz.operators.lanes import Plan
@@ -19,6 +20,7 @@ from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.threads import split, threads
 
 BLOCK = 5 << 18  # bytes of a block and of the weights it meets, which stay in a core's cache
+PLANE = 5 << 13  # bytes of a block of one channel, which stays in the L1 cache
 THREADED = 1 << 24  # multiply-adds from which threads pay
 PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
 FEW = 8  # channels
@@ -171,6 +173,8 @@ class Structured:
         innermost = 1 if self.last or not items else items[0].shape[-1]
         many = self.conv.macs * len(items) * innermost >= THREADED
         parts = -(-PARTS // max(1, len(items))) if many else 1
+        if self.plan.unit and not self.last and loops(self.conv.macs):
+            return rows_of(self.plan, self.dtype.itemsize, parts, innermost, 1, PLANE)
         return rows_of(self.plan, self.dtype.itemsize, parts, innermost)
 
     def _many(self, blocks: list[Block]) -> int:
@@ -227,13 +231,19 @@ class Structured:
             return make(kind, self.plan, form, rows)
 
 
-def rows_of(plan: Plan, value: int, parts: int, innermost: int = 1) -> int:
-    """Rows of a block that fits into the cache; parts: blocks that there should be at least."""
+def rows_of(
+    plan: Plan, value: int, parts: int, innermost: int = 1, groups: int = 0, block: int = 0
+) -> int:
+    """Rows of a block that fits into the cache; parts: blocks that there should be at least.
+
+    groups: that are gone through at a time. block: bytes of the cache.
+    """
+    groups, block = groups or plan.conv.groups, block or BLOCK
     first, *later = plan.axes
-    lanes = plan.conv.groups * plan.inner * prod(plan.lane_counts)
+    lanes = plan.inner * prod(plan.lane_counts)
     sheets = 2 if plan.unit else 1  # one for the products that are added
     cells = prod(axis.length for axis in later) * innermost * value
-    row = cells * (lanes + sheets * plan.conv.out_channels)
+    row = cells * groups * (lanes + sheets * plan.height)
     # The weights of a tap are to stay in the cache beside them.
-    room = max(BLOCK // 4, BLOCK - plan.conv.groups * plan.height * plan.inner * value)
+    room = max(block // 4, block - groups * plan.height * plan.inner * value)
     return int(min(max(1, room // max(1, row)), -(-first.outputs // parts)))
