@@ -88,26 +88,29 @@ class Structured:
     def adjoint(self, g: Array, weights: Array, innermost: bool = False) -> Array:
         """T(w)ᴴ g."""
         upstream = self._items(g, self.conv.output_shape, innermost)
-        x = np.zeros(self._shape(g, self.conv.input_shape, innermost), self.dtype)
+        blocks, conjugate = self._blocks(upstream), weights.conj()
+        x = np.empty(self._shape(g, self.conv.input_shape, innermost), self.dtype)
         items = self._inputs(x, innermost)
-        conjugate = weights.conj()
+        # Through a single tap no input is read twice.
+        direct = self.direct and len(self.plan.taps) == 1
+        direct = direct and all(item.flags.c_contiguous for item in items)
+        alone = len(blocks) == len(items)  # each item is one block
+        if not (direct or alone):
+            x[...] = 0
 
         def run(stage: Stage, block: Block) -> None:
             here = stage.of_output(upstream[block.item], block)
             if stage.by_sheet:
                 stage.outputs[...] = here
             if stage.form.direct:
-                lanes = stage.load(items[block.item], block)
-            else:
-                lanes = stage.clear()
-            stage.multiply(lanes, conjugate, here)
-            if not stage.form.direct:
-                stage.unload(items[block.item], block)
+                stage.multiply(stage.load(items[block.item], block), conjugate, here)
+                return
+            stage.multiply(stage.clear(), conjugate, here)
+            if alone:
+                items[block.item][...] = 0
+            stage.unload(items[block.item], block)
 
-        # Through a single tap no input is read twice.
-        direct = self.direct and len(self.plan.taps) == 1
-        direct = direct and all(item.flags.c_contiguous for item in items)
-        phases = [self._even(self._blocks(items))] if direct else self._apart(upstream)
+        phases = [self._even(blocks)] if direct else self._apart(upstream)
         self._run("adjoint", run, phases, upstream, direct)
         return x
 
