@@ -1,7 +1,10 @@
 """Alternating timings: medians of one run, so that a ratio survives a noisy machine."""
 
+import ctypes
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 
 
@@ -31,3 +34,25 @@ def alternating(
             if turn:
                 taken.append(stop - start)
     return seconds
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """malloc keeps what was freed, so that no result is written to fresh pages; glibc only.
+
+    Else luck decides who gets pages that were used before: to have fresh ones cleared takes the
+    system longer than some products take. TOEPLITZ_MEMORY=fresh leaves it to luck.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        mallopt = None
+    if mallopt is None or os.environ.get("TOEPLITZ_MEMORY") == "fresh":
+        yield
+        return
+    mmap_max, trim_threshold = -4, -1  # of malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+    yield
+    mallopt(mmap_max, 1 << 16)
+    mallopt(trim_threshold, 1 << 17)

@@ -12,12 +12,19 @@ from statistics import median
 import numpy as np
 import pytest
 from timed_layers import LAYERS
-from timing import alternating
+from timing import alternating, kept_memory
 
 from toeplitz import blas
 
 ITEMS = 32
 ROUNDS = 7
+WARM = 0.25  # until the threads of other libraries, which wait in a loop, are asleep
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory():
+    with kept_memory():
+        yield
 
 
 def peers(matrix, x):
@@ -59,7 +66,7 @@ def test_the_product_against_other_libraries(name, layout):
     g, x = (rng.standard_normal((size, ITEMS), np.float32) for size in T.shape)
     others = peers(T.matrix, x)
     ours, back, *taken = alternating(
-        lambda: T @ x, lambda: T.T @ g, *others.values(), rounds=ROUNDS
+        lambda: T @ x, lambda: T.T @ g, *others.values(), rounds=ROUNDS, warm=WARM
     )
     print(f"\n{name}, {layout}: {T.matrix.nnz} entries, {median(ours) * 1e3:.0f} ms")
     for other, seconds in zip(others, taken, strict=True):

@@ -7,6 +7,7 @@ columns; where they stand, toeplitz.products.blocks says.
 from typing import NamedTuple
 
 import numpy as np
+from numba import uintp
 
 from toeplitz.arrays import Array
 from toeplitz.compiled.routines import call, loop
@@ -19,6 +20,14 @@ class Shape(NamedTuple):
     height: int
     positions: int
     last: bool  # channels_last
+
+
+class Items(NamedTuple):
+    """Which numbers of a row are meant, unsigned."""
+
+    pitch: int  # numbers of a row
+    first: int
+    size: int
 
 
 class Gemm(NamedTuple):
@@ -34,56 +43,88 @@ class Gemm(NamedTuple):
 TALL = 128  # rows of a block from which its transpose is multiplied faster from the right
 
 
+# Places are unsigned below: a place that might count from the end would keep loops from vectors.
+
+
 @loop
-def _row(values: Array, columns: Array, x: Array, y: Array, some: slice) -> None:
-    """y = values @ x[columns, some]."""
-    y[:] = 0
-    k, width, size = 0, len(values), len(y)
-    while width - k >= 3:
-        v0, v1, v2 = values[k], values[k + 1], values[k + 2]
-        x0, x1, x2 = x[columns[k], some], x[columns[k + 1], some], x[columns[k + 2], some]
+def _row(
+    values: Array, columns: Array, k: int, width: int, x: Array, y: Array, items: Items, at: int
+) -> None:
+    """y[at:] = values[k : k + width] @ x[columns[k : k + width]], for some items of the flat x."""
+    pitch, first, size = items.pitch, items.first, items.size
+    end, one, nine = k + width, uintp(1), uintp(9)
+    for i in range(size):
+        y[at + i] = 0
+    while k + nine <= end:
+        v0, v1, v2 = values[k], values[k + uintp(1)], values[k + uintp(2)]
+        v3, v4, v5 = values[k + uintp(3)], values[k + uintp(4)], values[k + uintp(5)]
+        v6, v7, v8 = values[k + uintp(6)], values[k + uintp(7)], values[k + uintp(8)]
+        c0, c1 = uintp(columns[k]) * pitch + first, uintp(columns[k + uintp(1)]) * pitch + first
+        c2, c3 = (
+            uintp(columns[k + uintp(2)]) * pitch + first,
+            uintp(columns[k + uintp(3)]) * pitch + first,
+        )
+        c4, c5 = (
+            uintp(columns[k + uintp(4)]) * pitch + first,
+            uintp(columns[k + uintp(5)]) * pitch + first,
+        )
+        c6, c7 = (
+            uintp(columns[k + uintp(6)]) * pitch + first,
+            uintp(columns[k + uintp(7)]) * pitch + first,
+        )
+        c8 = uintp(columns[k + uintp(8)]) * pitch + first
         for i in range(size):
-            y[i] += v0 * x0[i] + v1 * x1[i] + v2 * x2[i]
-        k += 3
-    while k < width:
-        v0, x0 = values[k], x[columns[k], some]
+            y[at + i] += (
+                v0 * x[c0 + i] + v1 * x[c1 + i] + v2 * x[c2 + i]
+                + v3 * x[c3 + i] + v4 * x[c4 + i] + v5 * x[c5 + i]
+                + v6 * x[c6 + i] + v7 * x[c7 + i] + v8 * x[c8 + i]
+            )  # fmt: skip
+        k += nine
+    while k < end:
+        v0, c0 = values[k], uintp(columns[k]) * pitch + first
         for i in range(size):
-            y[i] += v0 * x0[i]
-        k += 1
+            y[at + i] += v0 * x[c0 + i]
+        k += one
 
 
 @loop
-def _row_transposed(values: Array, columns: Array, x: Array, y: Array, some: slice) -> None:
-    """x[columns, some] += outer(values, y)."""
-    for k in range(len(values)):
-        value, sums = values[k], x[columns[k], some]
-        for i in range(len(y)):
-            sums[i] += value * y[i]
+def _row_transposed(
+    values: Array, columns: Array, k: int, width: int, x: Array, y: Array, items: Items, at: int
+) -> None:
+    """x[columns[k : k + width]] += outer(values[k : k + width], y[at:]), for some items."""
+    end, one = k + width, uintp(1)
+    while k < end:
+        value, to = values[k], uintp(columns[k]) * items.pitch + items.first
+        for i in range(items.size):
+            x[to + i] += value * y[at + i]
+        k += one
 
 
 @loop
-def _gather(columns: Array, x: Array, room: Array, some: slice) -> None:
-    """room = x[columns, some]."""
-    n = some.stop - some.start
-    for k in range(len(columns)):
-        source, target = x[columns[k], some], room[k * n :]
-        for i in range(len(source)):
-            target[i] = source[i]
+def _gather(columns: Array, x: Array, room: Array, items: Items) -> None:
+    """room = x[columns], for some items of the flat x."""
+    to = uintp(0)
+    for column in columns:
+        at = uintp(column) * items.pitch + items.first
+        for i in range(items.size):
+            room[to + i] = x[at + i]
+        to += items.size
 
 
 @loop
-def _scatter(columns: Array, x: Array, room: Array, some: slice, turned: bool) -> None:
-    """x[columns, some] += room, or room.T."""
-    n, width = some.stop - some.start, len(columns)
-    for k in range(width):
-        sums = x[columns[k], some]
+def _scatter(columns: Array, x: Array, room: Array, items: Items, turned: bool) -> None:
+    """x[columns] += room, or room.T, for some items of the flat x."""
+    k, width = uintp(0), uintp(len(columns))
+    for column in columns:
+        to = uintp(column) * items.pitch + items.first
         if turned:
-            for i in range(n):
-                sums[i] += room[i * width + k]
+            for i in range(items.size):
+                x[to + i] += room[i * width + k]
         else:
-            source = room[k * n :]
-            for i in range(n):
-                sums[i] += source[i]
+            at = k * items.size
+            for i in range(items.size):
+                x[to + i] += room[at + i]
+        k += uintp(1)
 
 
 @loop
@@ -102,30 +143,30 @@ def _place(shape: Shape, run: Array, position: int, group: int, entries: int) ->
 @loop
 def _rows(
     transposed: bool, data: Array, indices: Array, x: Array, y: Array, runs: Array, shape: Shape,
-    first: int, stop: int, some: slice,
+    first: int, stop: int, items: Items,
 ) -> None:  # fmt: skip
     """Blocks of one row."""
     for run in runs:
-        width = run[2]
+        width = uintp(run[2])
         for position in range(run[0], run[1]):
             for group in range(first, stop):
                 at, row = _place(shape, run, position, group, len(data) // shape.groups)
-                values, columns = data[at : at + width], indices[at : at + width]
+                here = uintp(row) * items.pitch + items.first
                 if transposed:
-                    _row_transposed(values, columns, x, y[row, some], some)
+                    _row_transposed(data, indices, uintp(at), width, x, y, items, here)
                 else:
-                    _row(values, columns, x, y[row, some], some)
+                    _row(data, indices, uintp(at), width, x, y, items, here)
 
 
 @loop
 def _blocks(
     transposed: bool, data: Array, indices: Array, x: Array, y: Array, runs: Array, shape: Shape,
-    first: int, stop: int, some: slice, gemm: Gemm,
+    first: int, stop: int, items: Items, gemm: Gemm,
 ) -> None:  # fmt: skip
     """Blocks of several rows."""
     entries = len(data) // (shape.groups * shape.height)
-    pitch, sizes, size = y.shape[1], gemm.sizes, y.itemsize
-    sizes[0], sizes[1] = some.stop - some.start, shape.height
+    pitch, sizes, size = np.int64(items.pitch), gemm.sizes, y.itemsize
+    sizes[0], sizes[1] = items.size, shape.height
     sizes[4] = pitch if shape.last else pitch * shape.positions
     n = np.int64(sizes.ctypes.data)
     height, width, step, to_row = n + 4, n + 8, n + 12, n + 16
@@ -139,19 +180,19 @@ def _blocks(
                 at, row = _place(shape, run, position, group, entries)
                 columns = indices[at : at + run[2]]
                 block = np.int64(data.ctypes.data) + at * size
-                rows = np.int64(y.ctypes.data) + (row * pitch + some.start) * size
+                rows = np.int64(y.ctypes.data) + (row * pitch + np.int64(items.first)) * size
                 if not transposed:
-                    _gather(columns, x, gemm.room, some)
+                    _gather(columns, x, gemm.room, items)
                     call(gemm.routine, (plain, plain, n, height, width, one, room, n,
                                         block, step, zero, rows, to_row))  # fmt: skip
                 elif shape.height < TALL:
                     call(gemm.routine, (plain, turned, n, width, height, one, rows, to_row,
                                         block, step, zero, room, n))  # fmt: skip
-                    _scatter(columns, x, gemm.room, some, False)
+                    _scatter(columns, x, gemm.room, items, False)
                 else:
                     call(gemm.routine, (plain, turned, width, n, height, one, block, step,
                                         rows, to_row, zero, room, width))  # fmt: skip
-                    _scatter(columns, x, gemm.room, some, True)
+                    _scatter(columns, x, gemm.room, items, True)
 
 
 @loop
@@ -164,11 +205,17 @@ def multiply(
     x (columns, N) and y (rows, N) are contiguous. runs: (start, stop, width, before) each,
     positions whose blocks are equally wide. groups, items: the first, and where to stop.
     """
-    some = slice(items[0], items[1])
+    these = Items(uintp(x.shape[1]), uintp(items[0]), uintp(items[1] - items[0]))
+    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
     # Channels that lie innermost change fastest, else slowest.
     step = groups[1] - groups[0] if shape.last else 1
     for first in range(groups[0], groups[1], step):
         if shape.height == 1:
-            _rows(transposed, data, indices, x, y, runs, shape, first, first + step, some)
+            _rows(
+                transposed, data, indices, flat_x, flat_y, runs, shape, first, first + step, these
+            )
         else:
-            _blocks(transposed, data, indices, x, y, runs, shape, first, first + step, some, gemm)
+            _blocks(
+                transposed, data, indices, flat_x, flat_y, runs, shape, first, first + step, these,
+                gemm,
+            )  # fmt: skip
