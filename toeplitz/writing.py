@@ -131,7 +131,8 @@ def _jobs(
     view = piece.view(target.array, factors)
     shift = piece.shift(target.numbers.kind, target.numbers.steps)
     depth = shift.ndim
-    room = max(1, min(TASK, len(target.array) // PARTS) // len(number))
+    parts = PARTS if len(target.array) >= THREADED else 1
+    room = max(1, min(TASK, len(target.array) // parts) // len(number))
     gathered = room if target.values is None else max(1, STRIP // len(number))
     sizes = []
     for copies, shifts in zip(reversed(view.shape[:depth]), reversed(shift.shape), strict=True):
