@@ -21,7 +21,7 @@ Array: TypeAlias = Any  # numpy.ndarray; in a Target for device.py cupy.ndarray
 STRIP = 1 << 16  # entries that are gathered at a time
 TASK = 1 << 21  # entries that one thread writes at a time, at most
 PARTS = 16  # into which the work is cut at least, so that threads end together
-THREADED = 1 << 20  # entries from which threads pay
+THREADED = 1 << 23  # entries from which threads pay
 
 
 class Numbers(NamedTuple):
