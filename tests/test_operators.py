@@ -1,6 +1,8 @@
 """The structured products: the matrices' own, on every route, however the work is cut up."""
 
+import gc
 import tracemalloc
+import weakref
 from math import prod
 
 import numpy as np
@@ -133,6 +135,20 @@ def test_what_is_not_finite_stays_where_the_matrix_has_it(odd, stride):
             array.flat[place] = odd
             agree(w, x, g)
             array.flat[place] = before
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("groups", [1, 8])
+def test_what_a_product_was_given_and_gave_is_let_go(groups, layout):
+    conv = toeplitz.Conv((8, 64, 64), (8, 8 // groups, 3, 3), padding=1, groups=groups)
+    operator = conv.operator(np.ones(conv.weight_shape, np.float32), layout)
+    for product in (operator.matmat, operator.rmatmat):
+        x = np.ones((2, operator.shape[1]), np.float32)
+        y = product(x.T)
+        left = weakref.ref(x), weakref.ref(y if y.base is None else y.base)
+        del x, y
+        gc.collect()
+        assert [array() for array in left] == [None, None]
 
 
 def test_memory_is_input_output_and_a_few_blocks():

@@ -5,7 +5,7 @@ a time; its adjoint is one more correlation, of the outputs between zeros, read 
 """
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
 from typing import Any
 
@@ -16,6 +16,7 @@ from toeplitz.compiled import loops
 from toeplitz.operators.lanes import Plan
 from toeplitz.operators.stage import Block, Form, Stage
 
+ALL = slice(None)
 NONE = np.zeros((0, 4), int)  # moves
 
 
@@ -136,7 +137,7 @@ class Planes(Compiled):
         self._bounds = np.searchsorted(lane[self._taps], np.arange(prod(plan.lane_counts) + 1))
 
     def load(self, item: Array, block: Block) -> int:
-        self._item = item
+        self._item: Array | None = item
         return 0
 
     def clear(self) -> int:
@@ -147,7 +148,7 @@ class Planes(Compiled):
         return item
 
     def multiply(self, lanes: int, weights: Array, outputs: Array) -> None:
-        self._given = weights[:, :, 0, 0], outputs
+        self._given: tuple[Array, Array] | None = weights[:, :, 0, 0], outputs
         if self.kind != "adjoint":
             self._go(self._item)
 
@@ -155,39 +156,46 @@ class Planes(Compiled):
         self._go(item)
 
     def _go(self, item: Array) -> None:
+        assert self._given is not None
         w, outputs = self._given
+        self._given = self._item = None  # a stage is kept, the arrays of a call are not
         x, y = (array.reshape(self.plan.conv.groups, -1) for array in (item, outputs))
-        moves, room = (
-            self._moves_of(self._block),
-            (self.lanes.reshape(-1), self._between_zeros.reshape(-1)),
-        )
+        room = self.lanes.reshape(-1), self._between_zeros.reshape(-1)
+        given = *self._moves_of(self._block), *room, self._at
         if self.kind == "forward":
-            self._loops.plane_forward(x, w, y, *moves, *room, self._at, self.cells)
+            self._loops.plane_forward(x, w, y, *given, self.cells)
         elif self.kind == "weights":
-            self._loops.plane_weights(x, w, y, *moves, *room, self._at, self.cells)
+            self._loops.plane_weights(x, w, y, *given, self.cells)
         else:
-            self._loops.plane_adjoint(
-                x, w[self._taps], y, *moves, *room, self._at, self._bounds, self._cells
-            )
+            self._loops.plane_adjoint(x, w[self._taps], y, *given, self._bounds, self._cells)
 
     def _moves_of(self, block: Block) -> tuple[Array, Array]:
         """What is moved between inputs and lanes, and between outputs and sheet."""
         rows = block.first, block.stop
         if rows not in self._tables:
             conv, innermost = self.plan.conv, self.form.innermost
-            lanes, sheet = _places(self.lanes.shape), _places(self.sheet.shape) + self._before
-            items = _places((1, 1, *conv.input_shape[1:], innermost))
-            results = _places((1, 1, *conv.output_shape[1:], innermost))
+            items, results = (
+                (1, 1, *shape[1:], innermost) for shape in (conv.input_shape, conv.output_shape)
+            )
             copies, blanks = self._moves(block)
-            inputs = [_moves(lanes[inside], items[source]) for inside, source in copies]
-            inputs += [_moves(lanes[inside], np.full_like(lanes[inside], -1)) for inside in blanks]
-            outputs = _moves(sheet[self.inside], super().of_output(results, block))
+            inputs = [
+                _moves(_places(self.lanes.shape, inside), _places(items, source))
+                for inside, source in copies
+            ]
+            for inside in blanks:
+                places = _places(self.lanes.shape, inside)
+                inputs.append(_moves(places, np.full_like(places, -1)))
+            sheet = _places(self.sheet.shape, self.inside) + self._before
+            outputs = _moves(sheet, _places(results, (ALL, ALL, slice(*rows))))
             self._tables[rows] = np.concatenate([*inputs, NONE]), outputs
         return self._tables[rows]
 
 
-def _places(shape: tuple[int, ...]) -> Array:
-    return np.arange(prod(shape)).reshape(shape)
+def _places(shape: tuple[int, ...], where: tuple[Any, ...]) -> Array:
+    """The flat places of array[where] in an array of a shape."""
+    steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    each = zip(shape, steps, (*where, *[ALL] * (len(shape) - len(where))), strict=True)
+    return reduce(np.add.outer, [np.arange(size)[some] * step for size, step, some in each])
 
 
 def _moves(inside: Array, outside: Array) -> Array:
