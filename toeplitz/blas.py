@@ -32,15 +32,16 @@ _before: list[tuple[Callable[[int], Any], int]] = []
 
 
 def side_by_side(work: Callable[[T], Any], parts: Sequence[T]) -> None:
-    """work(part) for each part, each on a thread of its own with a single-threaded BLAS."""
-    if len(parts) < 2:
-        for part in parts:
-            _alone(work, part)
-        return
+    """work(part) for each part, each on a thread of its own with a single-threaded BLAS.
+
+    A single part, too: threads of a BLAS wait for each other in a loop at every product, which on
+    a busy machine takes a hundred times as long as the product.
+    """
     with single_threaded():
         others = [_pool().submit(_alone, work, part) for part in parts[1:]]
         try:
-            _alone(work, parts[0])
+            for part in parts[:1]:
+                _alone(work, part)
         finally:
             wait(others)
         for other in others:

@@ -191,11 +191,16 @@ class Structured:
     def _apart(self, items: Sequence[Array]) -> list[Shares]:
         """Phases of shares that never add to one input at a time, nor in another order.
 
-        Every other block of an item reads other inputs, if a block is as long as a window.
+        Every so many blocks of an item read inputs of their own: every other, if a block is as
+        long as a window.
         """
         blocks, axis, rows = self._blocks(items), self.conv.axes[0], self._rows(items)
-        if self.conv.padding_mode == "zeros" and rows * axis.stride >= axis.extent:
-            turns = [[block for block in blocks if block.first // rows % 2 == n] for n in (0, 1)]
+        if self.conv.padding_mode == "zeros":
+            reach = (rows - 1) * axis.stride + axis.extent
+            count = -(-reach // (rows * axis.stride))
+            turns = [
+                [one for one in blocks if one.first // rows % count == n] for n in range(count)
+            ]
             return [self._even(turn) for turn in turns if turn]
         each = len(blocks) // max(1, len(items))
         shares = self._even(blocks[::each] if each else [])
