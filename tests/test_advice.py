@@ -194,6 +194,11 @@ def test_a_depthwise_layer_has_blocks_of_one_entry_and_a_product_without_blas():
     assert times(cost, 16, "number")["operator"] == (0, product / 2)  # on two threads
 
 
+def test_a_small_depthwise_layer_is_multiplied_by_numpy():
+    cost = Conv((4, 8, 8), (4, 1, 3, 3), groups=4).cost()
+    assert times(cost, 2, "csr")["operator"] == (0, 2 * 10 * 4 * 9 * 36)
+
+
 def test_values_of_eight_bytes_take_twice_as_long():
     one, two = (times(WIDE.cost(dtype), 4, "csr")["csr"] for dtype in ("f4", "f8"))
     assert two == (0, 2 * one[1]) == (0, 2 * 4 * 112_869_376)

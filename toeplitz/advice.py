@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import floor, log10, prod
 
 from toeplitz import blas, memory
+from toeplitz.compiled import WORTH
 from toeplitz.cost import Cost
 from toeplitz.machine import Rates
 from toeplitz.memory import readable
@@ -15,7 +16,7 @@ from toeplitz.threads import threads
 MANY = 100  # products that a matrix is built for, where it is built to be kept
 ALIKE = 2  # times that the estimate cannot tell apart: then the fewest bytes count
 WITHOUT_BLAS = 2  # entries of CSR that take as long as a multiply-add of integers
-GATHERED = 10  # entries of CSR that take as long as to gather a number
+BY_NUMPY = 10  # entries of CSR that take as long as a number that numpy moves or multiplies
 
 
 @dataclass(frozen=True)
@@ -173,13 +174,15 @@ def _operator(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     if not by_blas(conv, cost.dtype):
         # The patches are gathered, then multiplied.
         gathered = positions * prod(conv.kernel_size) * conv.in_channels
-        work = (conv.macs * WITHOUT_BLAS * value + gathered * GATHERED) * rates.csr
+        work = (conv.macs * WITHOUT_BLAS * value + gathered * BY_NUMPY) * rates.csr
         return 0.0, rates.start + batch * work
     plan = plan_of(conv)
     if plan is None:
         work = conv.macs * rates.multiply * value
     elif plan.unit:
-        work = conv.macs * rates.number * value
+        # The rate is that of a layer whose loops are compiled, where they can be.
+        number = rates.number if conv.macs >= WORTH else max(rates.number, BY_NUMPY * rates.csr)
+        work = conv.macs * number * value
     else:
         nanoseconds = positions * conv.groups * plan.nanoseconds(1)
         work = nanoseconds / MULTIPLY * rates.multiply * value

@@ -4,7 +4,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-WORTH = 1 << 20  # multiply-adds: less is done before numba is loaded, or a loop compiled
+WORTH = 1 << 18  # multiply-adds: less is done before numba is loaded, or a loop compiled
 
 
 def loops(macs: int) -> Any:
