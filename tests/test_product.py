@@ -211,6 +211,13 @@ def test_values_that_are_changed_in_place_count():
         same(T @ x, 2 * first)
 
 
+def test_text_is_refused_by_all_products():
+    conv, w = toeplitz.Conv((1, 4), (1, 1, 2)), np.ones((1, 1, 2))
+    for route in (conv.product(w), conv.product(w).T, conv.operator(w)):
+        with pytest.raises(TypeError, match=r"^x must hold numbers, got an array of <U1$"):
+            route @ np.full(route.shape[1], "a")
+
+
 def test_it_says_what_it_is():
     T = toeplitz.Conv((1, 4), (1, 1, 2)).product(np.ones((1, 1, 2)))
     assert repr(T) == "<3x4 Product of 6 stored entries, float64>"

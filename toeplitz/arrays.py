@@ -146,9 +146,11 @@ def shaped(name: str, array: Array, expected: tuple[int, ...], meaning: str) -> 
 
 
 def columns(name: str, array: Any, rows: int) -> None:
-    """Refuse an array that is neither (rows,) nor (rows, N); what is no array may pass."""
+    """Refuse an array that is not (rows,) or (rows, N), or of text; what is no array may pass."""
     if not isinstance(array, np.ndarray) and not _on_device(array):
         return
+    if array.dtype.kind in "UST":
+        raise TypeError(f"{name} must hold numbers, got an array of {array.dtype}")
     shape = array.shape
     if not shape or (len(shape) < 3 and shape[0] == rows):
         return

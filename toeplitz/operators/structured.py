@@ -110,7 +110,7 @@ class Structured:
                 items[block.item][...] = 0
             stage.unload(items[block.item], block)
 
-        phases = [self._even(blocks)] if direct else self._apart(upstream)
+        phases = [self._even(blocks)] if direct else self._apart(blocks, upstream)
         self._run("adjoint", run, phases, upstream, direct)
         return x
 
@@ -188,13 +188,13 @@ class Structured:
         """Successive blocks, about as many for each thread."""
         return split(blocks, self._many(blocks))
 
-    def _apart(self, items: Sequence[Array]) -> list[Shares]:
+    def _apart(self, blocks: list[Block], items: Sequence[Array]) -> list[Shares]:
         """Phases of shares that never add to one input at a time, nor in another order.
 
         Every so many blocks of an item read inputs of their own: every other, if a block is as
         long as a window.
         """
-        blocks, axis, rows = self._blocks(items), self.conv.axes[0], self._rows(items)
+        axis, rows = self.conv.axes[0], self._rows(items)
         if self.conv.padding_mode == "zeros":
             reach = (rows - 1) * axis.stride + axis.extent
             count = -(-reach // (rows * axis.stride))
