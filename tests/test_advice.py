@@ -13,7 +13,7 @@ import pytest
 
 from toeplitz import Conv, ConvTranspose, advice, machine, memory
 from toeplitz.machine import EXAMPLE, Rates
-from toeplitz.operators import size, structured
+from toeplitz.operators import blocks, size, structured
 
 WIDE = Conv((64, 56, 56), (64, 64, 3, 3), padding=1)
 SMALL = Conv((1, 8, 8), (1, 1, 3, 3))
@@ -354,8 +354,8 @@ def test_the_bytes_of_an_operator_are_those_of_its_blocks(monkeypatch, conv, blo
             made.extend(part.nbytes for part in (self.lanes, self.sheet) if part.ndim)
 
     monkeypatch.setattr(structured, "Stage", Spied)
-    monkeypatch.setattr(structured, "BLOCK", block)
+    monkeypatch.setattr(blocks, "BLOCK", block)
     x = np.ones(math.prod(conv.input_shape), "f4")
     conv.operator(np.ones(conv.weight_shape, "f4")) @ x
-    assert conv.macs < structured.THREADED  # one thread
+    assert conv.macs < blocks.THREADED  # one thread
     assert size._stages(size.plan_of(conv), 4) == sum(made)

@@ -32,9 +32,9 @@ def cut(patch, block, innermost, count, compiled=True):
     """Cut work into small blocks for so many threads; compiled: where it can be."""
     patch.setattr("toeplitz.compiled.WORTH", 0 if compiled else 1 << 62)
     patch.setenv("TOEPLITZ_NUM_THREADS", str(count))
-    patch.setattr("toeplitz.operators.structured.BLOCK", block)
+    patch.setattr("toeplitz.operators.blocks.BLOCK", block)
     patch.setattr("toeplitz.operators.structured.INNERMOST", innermost)
-    patch.setattr("toeplitz.operators.structured.THREADED", 1)
+    patch.setattr("toeplitz.operators.blocks.THREADED", 1)
     patch.setattr("toeplitz.operators.COLUMNS", innermost)
 
 
@@ -95,8 +95,8 @@ def test_rounded_results_do_not_depend_on_the_threads(layout, monkeypatch):
     w = rng.standard_normal(conv.weight_shape, np.float32)
     X = rng.standard_normal((prod(conv.input_shape), 3), np.float32)
     G = rng.standard_normal((prod(conv.output_shape), 3), np.float32)
-    monkeypatch.setattr("toeplitz.operators.structured.THREADED", 1)
-    monkeypatch.setattr("toeplitz.operators.structured.BLOCK", 5000)
+    monkeypatch.setattr("toeplitz.operators.blocks.THREADED", 1)
+    monkeypatch.setattr("toeplitz.operators.blocks.BLOCK", 5000)
     results = []
     for count in ("1", "2", "5"):
         monkeypatch.setenv("TOEPLITZ_NUM_THREADS", count)

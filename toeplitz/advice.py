@@ -8,9 +8,9 @@ from toeplitz.compiled import WORTH
 from toeplitz.cost import Cost
 from toeplitz.machine import Rates
 from toeplitz.memory import readable
+from toeplitz.operators.blocks import THREADED
 from toeplitz.operators.lanes import MULTIPLY, START
 from toeplitz.operators.size import by_blas, plan_of, workers
-from toeplitz.operators.structured import THREADED
 from toeplitz.threads import threads
 
 MANY = 100  # products that a matrix is built for, where it is built to be kept

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from threading import Lock
 from typing import Any, TypeVar
@@ -38,14 +38,19 @@ def side_by_side(work: Callable[[T], Any], parts: Sequence[T]) -> None:
     a busy machine takes a hundred times as long as the product.
     """
     with single_threaded():
-        others = [_pool().submit(_alone, work, part) for part in parts[1:]]
-        try:
-            for part in parts[:1]:
-                _alone(work, part)
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
+        on_threads(partial(_alone, work), parts)
+
+
+def on_threads(work: Callable[[T], Any], parts: Sequence[T]) -> None:
+    """work(part) for each part, each on a thread of its own."""
+    others = [_pool().submit(work, part) for part in parts[1:]]
+    try:
+        for part in parts[:1]:
+            work(part)
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
 
 
 @cache

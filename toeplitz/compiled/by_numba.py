@@ -7,13 +7,14 @@ file calls its own loops alone: numba compiles anew what a file says when that f
 from toeplitz.compiled.blocks import Gemm, Shape, gemms, multiply
 from toeplitz.compiled.depthwise import (
     correlate,
-    dots,
-    plane_adjoint,
     plane_forward,
     plane_weights,
 )
+from toeplitz.compiled.moves import clear, move
+from toeplitz.compiled.side_by_side import side_by_side
+from toeplitz.compiled.tiles import panel, sums
 
 __all__ = [
-    "Gemm", "Shape", "correlate", "dots", "gemms", "multiply", "plane_adjoint", "plane_forward",
-    "plane_weights",
+    "Gemm", "Shape", "clear", "correlate", "gemms", "move", "multiply", "panel",
+    "plane_forward", "plane_weights", "side_by_side", "sums",
 ]  # fmt: skip

@@ -17,11 +17,14 @@ SPAN = 4096  # outputs that are gone through at a time: they and their inputs st
 
 
 @loop
-def _correlate_first(
+def correlate(
     source: Array, offsets: Array, step: int, weights: Array, out: Array, first: int, row: int,
     length: int,
 ) -> None:  # fmt: skip
-    """correlate, in channels_first."""
+    """The products of channels by themselves, over the taps t: weights is (taps, C).
+
+    out[first + c row + p] = sum of weights[t, c] source[offsets[t] + c step + p], p < length.
+    """
     terms = len(offsets)
     for g in range(weights.shape[1]):
         for start in range(0, length, SPAN):
@@ -62,54 +65,12 @@ def _correlate_first(
                 t += 1
 
 
-@loop
-def _correlate_last(
-    source: Array, offsets: Array, weights: Array, out: Array, first: int, cells: int
-) -> None:
-    terms, channels = weights.shape
-    for p in range(cells):
-        at = offsets + p * channels
-        y = out[first + p * channels :][:channels]
-        y[:] = 0
-        t = 0
-        while terms - t >= 4:
-            w0, w1, w2, w3 = weights[t], weights[t + 1], weights[t + 2], weights[t + 3]
-            x0, x1 = source[at[t] :][:channels], source[at[t + 1] :][:channels]
-            x2, x3 = source[at[t + 2] :][:channels], source[at[t + 3] :][:channels]
-            for c in range(channels):
-                y[c] += w0[c] * x0[c] + w1[c] * x1[c] + w2[c] * x2[c] + w3[c] * x3[c]
-            t += 4
-        while t < terms:
-            w0 = weights[t]
-            x0 = source[at[t] :][:channels]
-            for c in range(channels):
-                y[c] += w0[c] * x0[c]
-            t += 1
-
-
-@loop
-def correlate(
-    last: bool, source: Array, offsets: Array, step: int, weights: Array, out: Array, first: int,
-    row: int, cells: int,
-) -> None:  # fmt: skip
-    """The products of channels by themselves, over the taps t: weights is (taps, C).
-
-    out[first + c row + p] = sum of weights[t, c] source[offsets[t] + c step + p], p < cells;
-    where channels lie innermost, out[first + p C + c] = sum of weights[t, c]
-    source[offsets[t] + p C + c].
-    """
-    if last:
-        _correlate_last(source, offsets, weights, out, first, cells)
-    else:
-        _correlate_first(source, offsets, step, weights, out, first, row, cells)
-
-
 @sums
-def _dots_first(
+def _dots(
     source: Array, offsets: Array, step: int, out: Array, first: int, row: int, length: int,
     weights: Array,
 ) -> None:  # fmt: skip
-    """dots, in channels_first."""
+    """Add to weights the sums over p of out times source*, each read as `correlate` does."""
     terms, zero = len(offsets), out.dtype.type(0)
     for g in range(weights.shape[1]):
         for start in range(0, length, SPAN):
@@ -142,32 +103,6 @@ def _dots_first(
 
 
 @loop
-def _dots_last(
-    source: Array, offsets: Array, out: Array, first: int, cells: int, weights: Array
-) -> None:
-    terms, channels = weights.shape
-    for p in range(cells):
-        y = out[first + p * channels :][:channels]
-        for t in range(terms):
-            x = source[offsets[t] + p * channels :][:channels]
-            w = weights[t]
-            for c in range(channels):
-                w[c] += y[c] * np.conj(x[c])
-
-
-@loop
-def dots(
-    last: bool, source: Array, offsets: Array, step: int, out: Array, first: int, row: int,
-    cells: int, weights: Array,
-) -> None:  # fmt: skip
-    """Add to weights the sums over p of out times source*, each read as `correlate` does."""
-    if last:
-        _dots_last(source, offsets, out, first, cells, weights)
-    else:
-        _dots_first(source, offsets, step, out, first, row, cells, weights)
-
-
-@loop
 def _read(inside: Array, outside: Array, moves: Array) -> None:
     """inside = outside."""
     for place, begin, count, step in moves:
@@ -193,20 +128,6 @@ def _write(inside: Array, outside: Array, moves: Array) -> None:
 
 
 @loop
-def _add(inside: Array, outside: Array, moves: Array) -> None:
-    """outside += inside."""
-    for place, begin, count, step in moves:
-        source = inside[place:][:count]
-        if step == 1 and begin >= 0:
-            into = outside[begin:][:count]
-            for i in range(count):
-                into[i] += source[i]
-        elif begin >= 0:
-            for i in range(count):
-                outside[begin + i * step] += source[i]
-
-
-@loop
 def plane_forward(
     x: Array, weights: Array, y: Array, inputs: Array, outputs: Array, lanes: Array, sheet: Array,
     reads: Array, cells: int,
@@ -215,23 +136,8 @@ def plane_forward(
     for channel in range(len(x)):
         _read(lanes, x[channel], inputs)
         w = weights[:, channel : channel + 1]
-        _correlate_first(lanes, reads, 0, w, sheet, 0, 0, cells)
+        correlate(lanes, reads, 0, w, sheet, 0, 0, cells)
         _write(sheet, y[channel], outputs)
-
-
-@loop
-def plane_adjoint(
-    x: Array, weights: Array, y: Array, inputs: Array, outputs: Array, lanes: Array, sheet: Array,
-    reads: Array, bounds: Array, cells: int,
-) -> None:  # fmt: skip
-    """Add to x what y sends back, the taps lane by lane; bounds: of the taps of each lane."""
-    for channel in range(len(x)):
-        _read(sheet, y[channel], outputs)
-        for lane in range(len(bounds) - 1):
-            taps = slice(bounds[lane], bounds[lane + 1])
-            w = weights[taps, channel : channel + 1]
-            _correlate_first(sheet, reads[taps], 0, w, lanes, lane * cells, 0, cells)
-        _add(lanes, x[channel], inputs)
 
 
 @loop
@@ -244,4 +150,4 @@ def plane_weights(
         _read(lanes, x[channel], inputs)
         _read(sheet, y[channel], outputs)
         w = weights[:, channel : channel + 1]
-        _dots_first(lanes, reads, 0, sheet, 0, 0, cells, w)
+        _dots(lanes, reads, 0, sheet, 0, 0, cells, w)

@@ -9,7 +9,9 @@ import numpy as np
 
 from toeplitz import blas
 from toeplitz.arrays import Array, DType, columns, flat, namespace, sparse_namespace
+from toeplitz.compiled import loops
 from toeplitz.conv import Conv
+from toeplitz.operators.backward import Backward, invertible
 from toeplitz.operators.patches import Patches
 from toeplitz.operators.size import countable
 from toeplitz.operators.structured import Structured
@@ -82,7 +84,7 @@ class _Forward:
         self.conv, self.w, self.last = conv, w, layout == "channels_last"
         self.layout = layout
         self.finite = bool(namespace(w).isfinite(w).all())
-        self._made: dict[tuple[DType, bool], tuple[Structured, Array]] = {}
+        self._made: dict[tuple[DType, bool], tuple[Any, Any]] = {}
 
     def times(self, x: Array) -> Array:
         """T(w) @ x for x (inputs,) or (inputs, N)."""
@@ -114,9 +116,15 @@ class _Forward:
             y[:, first : first + COLUMNS] = flat(run(some, weights)).T
         return y
 
-    def _blocks(self, dtype: DType, adjoint: bool) -> tuple[Structured, Array]:
+    def _blocks(self, dtype: DType, adjoint: bool) -> tuple[Any, Any]:
+        """The products, and the weights as they take them."""
         if (dtype, adjoint) not in self._made:
-            blocks = Structured(self.conv, self.layout, dtype, adjoint)
+            blocks: Structured | Backward
+            if adjoint and loops(self.conv.macs) and invertible(self.conv):
+                blocks = Backward(self.conv, self.layout, dtype)
+            else:
+                kind = "adjoint" if adjoint else "forward"
+                blocks = Structured(self.conv, self.layout, dtype, kind)
             self._made[dtype, adjoint] = blocks, blocks.weights(self.w)
         return self._made[dtype, adjoint]
 
@@ -166,7 +174,7 @@ class _Unfolded:
         dtype = np.result_type(g.dtype, self.x.dtype)
         if len(self.x) and has_blocks(self.conv, g, dtype):
             if dtype not in self._made:
-                self._made[dtype] = Structured(self.conv, "channels_first", dtype)
+                self._made[dtype] = Structured(self.conv, "channels_first", dtype, "weights")
             w = self._made[dtype].weight_gradient(upstream, self.x)
         else:
             w = Patches(self.conv).weight_gradient(upstream, self.x)

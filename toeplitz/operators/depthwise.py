@@ -1,7 +1,7 @@
 """The blocks of a depthwise convolution: each product is one of two numbers, and no work for BLAS.
 
-numpy goes through a block once for each tap and operation. A compiled loop takes several taps at
-a time; its adjoint is one more correlation, of the outputs between zeros, read backwards.
+numpy goes through a block once for each tap and operation; a compiled loop takes several taps at
+a time.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,9 @@ import numpy as np
 from toeplitz.arrays import Array
 from toeplitz.compiled import loops
 from toeplitz.operators.lanes import Plan
+from toeplitz.operators.moves import Moved
 from toeplitz.operators.stage import Block, Form, Stage
+from toeplitz.operators.summed import DTYPES, runs
 
 ALL = slice(None)
 NONE = np.zeros((0, 4), int)  # moves
@@ -22,9 +24,11 @@ NONE = np.zeros((0, 4), int)  # moves
 
 def depthwise(kind: str, plan: Plan, form: Form, rows: int) -> Stage:
     """The stage of a depthwise convolution."""
-    if loops(plan.conv.macs) is None:
+    if kind == "adjoint" or loops(plan.conv.macs) is None:
         return Plain(kind, plan, form, rows)
-    if form.last or form.sliced:
+    if form.last:
+        return (SideBySide if form.dtype.char in DTYPES else Plain)(kind, plan, form, rows)
+    if form.sliced:
         return Compiled(kind, plan, form, rows)
     return Planes(kind, plan, form, rows)
 
@@ -64,59 +68,49 @@ class Plain(Stage):
             yield inputs, outputs, number
 
 
+class SideBySide(Moved):
+    """By compiled loops, in channels_last: each output goes where it belongs at once."""
+
+    @property
+    def later(self) -> tuple[int, ...]:
+        return self.plan.conv.output_shape[2:]
+
+    @cached_property
+    def by_sheet(self) -> bool:
+        return self.form.sliced
+
+    def multiply(self, lanes: int, weights: Array, outputs: Array) -> None:
+        at = self.sheet if self.by_sheet else outputs
+        loops(self.plan.conv.macs).side_by_side(
+            self.lanes, lanes, weights.ctypes.data, at.ctypes.data, *self._tables
+        )
+
+    @cached_property
+    def _tables(self) -> tuple[Array, Array, int]:
+        """The runs, what each tap reads, and how many channels there are."""
+        channels = self.plan.conv.groups
+        each = np.array([(run.cell, run.output, run.length) for run in runs(self)])
+        return each * (channels, channels, 1), self.offsets["x"][::channels].copy(), channels
+
+
 class Compiled(Stage):
-    """By compiled loops."""
+    """By compiled loops, in channels_first."""
 
     @property
     def _loops(self) -> Any:
         return loops(self.plan.conv.macs)
 
     def multiply(self, lanes: int, weights: Array, outputs: Array) -> None:
-        x, y = self.lanes.reshape(-1), self._between_zeros.reshape(-1)
-        w, last = weights[:, :, 0, 0], self.form.last
-        unit = self.plan.conv.groups if last else 1  # numbers from cell to cell
-        lane = self.plan.conv.groups * self._cells
-        at = np.array([which * lane + cell * unit for which, cell in self.reads])
-        if self.kind == "forward":
-            self._loops.correlate(last, x, at, self._cells, w, y, 0, self._pitch, self.cells)
-        elif self.kind == "weights":
-            self._loops.dots(last, x, at, self._cells, y, 0, self._pitch, self.cells, w)
-        else:
-            which, cell = np.array(self.reads).T
-            for number in range(prod(self.plan.lane_counts)):
-                taps = np.flatnonzero(which == number)
-                back = (self._before - cell[taps]) * unit
-                self._loops.correlate(
-                    last, y, back, self._pitch, w[taps], x, number * lane, self._cells, self._cells
-                )
-
-    def clear(self) -> int:
-        return self._lanes_at  # all of them are overwritten
-
-    def new_sheet(self, shape: tuple[int, ...]) -> Array:
-        """The sheet; for the adjoint between as many zeros as there are cells to the last tap's."""
-        groups = shape[-2] if self.form.last else shape[0]
-        inside = slice(self._before, self._before + prod(shape) // groups)
-        if self.form.last:
-            self._between_zeros = np.zeros((self._pitch, groups), self.form.dtype)
-            return self._between_zeros[inside].reshape(shape)
-        self._between_zeros = np.zeros((groups, self._pitch), self.form.dtype)
-        return self._between_zeros[:, inside].reshape(shape)
+        x, y, w = self.lanes.reshape(-1), self.sheet.reshape(-1), weights[:, :, 0, 0]
+        lane, cell = np.array(self.reads).T
+        at = lane * self.plan.conv.groups * self._cells + cell
+        pitch = self.sheet.size // self.plan.conv.groups
+        self._loops.correlate(x, at, self._cells, w, y, 0, pitch, self.cells)
 
     @cached_property
     def _cells(self) -> int:
         """Cells of a lane."""
         return prod(self.plan.grid(self.rows)) * self.form.innermost
-
-    @cached_property
-    def _before(self) -> int:
-        """Cells of zeros before the sheet."""
-        return max(cell for _, cell in self.reads) if self.kind == "adjoint" else 0
-
-    @cached_property
-    def _pitch(self) -> int:
-        """Cells of the sheet with the zeros around it."""
-        return self._before + self._cells
 
 
 class Planes(Compiled):
@@ -130,17 +124,10 @@ class Planes(Compiled):
         self.by_sheet = False
         self._tables: dict[tuple[int, int], tuple[Array, Array]] = {}
         lane, cell = np.array(self.reads).T
-        # The adjoint goes lane by lane, and reads the sheet backwards.
-        adjoint = kind == "adjoint"
-        self._taps = np.argsort(lane, kind="stable") if adjoint else np.arange(len(lane))
-        self._at = self._before - cell[self._taps] if adjoint else lane * self._cells + cell
-        self._bounds = np.searchsorted(lane[self._taps], np.arange(prod(plan.lane_counts) + 1))
+        self._at = lane * self._cells + cell
 
     def load(self, item: Array, block: Block) -> int:
         self._item: Array | None = item
-        return 0
-
-    def clear(self) -> int:
         return 0
 
     def of_output(self, item: Array, block: Block) -> Array:
@@ -148,26 +135,14 @@ class Planes(Compiled):
         return item
 
     def multiply(self, lanes: int, weights: Array, outputs: Array) -> None:
-        self._given: tuple[Array, Array] | None = weights[:, :, 0, 0], outputs
-        if self.kind != "adjoint":
-            self._go(self._item)
-
-    def unload(self, item: Array, block: Block) -> None:
-        self._go(item)
-
-    def _go(self, item: Array) -> None:
-        assert self._given is not None
-        w, outputs = self._given
-        self._given = self._item = None  # a stage is kept, the arrays of a call are not
+        item, self._item = self._item, None  # a stage is kept, the arrays of a call are not
+        assert item is not None
+        w = weights[:, :, 0, 0]
         x, y = (array.reshape(self.plan.conv.groups, -1) for array in (item, outputs))
-        room = self.lanes.reshape(-1), self._between_zeros.reshape(-1)
-        given = *self._moves_of(self._block), *room, self._at
-        if self.kind == "forward":
-            self._loops.plane_forward(x, w, y, *given, self.cells)
-        elif self.kind == "weights":
-            self._loops.plane_weights(x, w, y, *given, self.cells)
-        else:
-            self._loops.plane_adjoint(x, w[self._taps], y, *given, self._bounds, self._cells)
+        room = self.lanes.reshape(-1), self.sheet.reshape(-1)
+        forward = self.kind == "forward"
+        run = self._loops.plane_forward if forward else self._loops.plane_weights
+        run(x, w, y, *self._moves_of(self._block), *room, self._at, self.cells)
 
     def _moves_of(self, block: Block) -> tuple[Array, Array]:
         """What is moved between inputs and lanes, and between outputs and sheet."""
@@ -185,7 +160,7 @@ class Planes(Compiled):
             for inside in blanks:
                 places = _places(self.lanes.shape, inside)
                 inputs.append(_moves(places, np.full_like(places, -1)))
-            sheet = _places(self.sheet.shape, self.inside) + self._before
+            sheet = _places(self.sheet.shape, self.inside)
             outputs = _moves(sheet, _places(results, (ALL, ALL, slice(*rows))))
             self._tables[rows] = np.concatenate([*inputs, NONE]), outputs
         return self._tables[rows]

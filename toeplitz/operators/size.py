@@ -4,9 +4,11 @@ from math import prod
 
 from toeplitz import blas
 from toeplitz.arrays import DType
+from toeplitz.compiled import loops
 from toeplitz.conv import Conv
-from toeplitz.operators import structured
+from toeplitz.operators import blocks, structured
 from toeplitz.operators.lanes import Plan
+from toeplitz.operators.summed import DTYPES
 from toeplitz.threads import threads
 
 TABLES = 1 << 19  # numbers of the axis tables up to which a plan is made just to be asked
@@ -37,7 +39,7 @@ def plan_of(conv: Conv) -> Plan | None:
 
 def workers(conv: Conv, items: int = 1) -> int:
     """Threads that a product of so many items is shared by."""
-    return threads() if conv.macs * items >= structured.THREADED else 1
+    return threads() if conv.macs * items >= blocks.THREADED else 1
 
 
 def needed(conv: Conv, dtype: DType) -> int:
@@ -56,17 +58,19 @@ def needed(conv: Conv, dtype: DType) -> int:
     own, making = weights * (2 * value + POSITION), weights * (value + 2 * POSITION)
     plan = plan_of(conv)
     if plan is None:
-        used = 2 * _tables(conv) + workers(conv) * max(structured.BLOCK, _row(conv) * value)
+        used = 2 * _tables(conv) + workers(conv) * max(blocks.BLOCK, _row(conv) * value)
     else:
-        used = sum(axis.position.nbytes for axis in plan.axes) + _stages(plan, value)
+        # What is added up in registers is cut for the threads that there are.
+        summed = not plan.unit and dtype.char in DTYPES and loops(conv.macs)
+        used = sum(axis.position.nbytes for axis in plan.axes)
+        used += _stages(plan, value, workers(conv) if summed else blocks.PARTS)
     return max(making, own + used)
 
 
-def _stages(plan: Plan, value: int) -> int:
+def _stages(plan: Plan, value: int, parts: int = blocks.PARTS) -> int:
     """Bytes of the blocks that are there at a time: one for each thread, and one for the rest."""
     most = workers(plan.conv)
-    parts = structured.PARTS if plan.conv.macs >= structured.THREADED else 1
-    rows = structured.rows_of(plan, value, parts)
+    rows = blocks.rows_of(plan, value, parts if plan.conv.macs >= blocks.THREADED else 1)
     whole, rest = divmod(plan.axes[0].outputs, rows)
     return value * (min(most, whole) * _stage(plan, rows) + (_stage(plan, rest) if rest else 0))
 

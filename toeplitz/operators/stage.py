@@ -11,15 +11,16 @@ import numpy as np
 from toeplitz.arrays import Array, DType
 from toeplitz.blas import Gemm
 from toeplitz.compiled import loops
-from toeplitz.operators.lanes import Plan
+from toeplitz.operators.lanes import Blank, Move, Plan
 
 
 class Block(NamedTuple):
-    """Outputs first to stop of the first axis, of one item."""
+    """Outputs first to stop of the first axis, of an item or some in turn."""
 
     item: int
     first: int
     stop: int
+    items: int = 1
 
 
 class Form(NamedTuple):
@@ -36,10 +37,22 @@ class Form(NamedTuple):
     direct: bool = False
     sliced: bool = False
     across: bool = False
+    items: int = 1
+    shared: bool = False
 
     @property
     def lanes_last(self) -> bool:
         return self.last and not self.across
+
+
+class Steps(NamedTuple):
+    """Of lanes (x) and outputs (y): from row to row, from cell to cell, from group to group."""
+
+    x: int
+    cell: int
+    x_group: int
+    y: int
+    y_group: int
 
 
 class Stage:
@@ -57,30 +70,43 @@ class Stage:
     ) -> None:
         """groups: that there is memory for, all of them if it is not said."""
         self.kind, self.plan, self.form, self.rows = kind, plan, form, rows
-        groups, later = groups or plan.conv.groups, plan.axes[1:]
-        grid = plan.grid(rows)
-        lengths = (rows, *(axis.length for axis in later))
+        groups, grid = groups or plan.conv.groups, plan.grid(rows)
         if form.lanes_last:
             shape = (*plan.lane_counts, *grid, groups, *plan.merged, plan.width)
         else:
             shape = (*plan.lane_counts, groups, plan.width, *plan.merged, *grid, form.innermost)
-        if form.last:
-            sheet = (*lengths, groups, plan.height)
-        else:
-            sheet = (groups, plan.height, *lengths, form.innermost)
-        cut = lengths[1:] != tuple(axis.outputs for axis in later)
-        self.by_sheet = plan.unit or form.sliced or cut
-        self.lanes = np.zeros(shape[:0] if form.direct else shape, form.dtype)
+        sheet = (groups, plan.height, rows, *self.later, form.innermost)
+        if self.outputs_last:
+            sheet = (rows, *self.later, groups, plan.height)
+        self.lanes = np.zeros(shape[:0] if form.direct or form.shared else shape, form.dtype)
         self.sheet = self.new_sheet(sheet if self.by_sheet else ())
         self._shape = shape
-        self._known: dict[tuple[int, int], Any] = {}
+        self._known: dict[Any, Any] = {}
+
+    @property
+    def outputs_last(self) -> bool:
+        """Whether channels lie innermost where the products have the outputs."""
+        return self.form.last
+
+    @property
+    def later(self) -> tuple[int, ...]:
+        """The cells of the sheet along all axes but the first."""
+        return tuple(axis.length for axis in self.plan.axes[1:])
+
+    @cached_property
+    def by_sheet(self) -> bool:
+        """Whether the products have the outputs in the sheet."""
+        return self.plan.unit or self.form.sliced or self.later != self.plan.conv.output_shape[2:]
 
     def new_sheet(self, shape: tuple[int, ...]) -> Array:
         """The memory of the sheet."""
         return np.zeros(shape, self.form.dtype)
 
     def load(self, item: Array, block: Block) -> int:
-        """Put the inputs of a block into the lanes: their address."""
+        """Put the inputs of a block into the lanes: their address.
+
+        item: the first, behind which the other items of the block lie.
+        """
         if self.form.direct:
             step = item.strides[0 if self.form.lanes_last else 2]
             return int(item.ctypes.data + block.first * step)
@@ -96,6 +122,14 @@ class Stage:
         self.lanes[...] = 0
         return self._lanes_at
 
+    def fetch(self, outputs: Array) -> None:
+        """Put the outputs of a block into the sheet."""
+        self.outputs[...] = outputs
+
+    def store(self, outputs: Array) -> None:
+        """Take the outputs of a block from the sheet."""
+        outputs[...] = self.outputs
+
     def unload(self, item: Array, block: Block) -> None:
         """Add what stands in the lanes to the inputs of a block."""
         for inside, source in self._moves(block)[0]:
@@ -105,7 +139,7 @@ class Stage:
     def inside(self) -> tuple[slice, ...]:
         """Where the outputs stand in the sheet."""
         later = [slice(axis.outputs) for axis in self.plan.axes[1:]]
-        return (*[slice(None)] * (1 if self.form.last else 3), *later)
+        return (*[slice(None)] * (1 if self.outputs_last else 3), *later)
 
     @cached_property
     def outputs(self) -> Array:
@@ -127,13 +161,13 @@ class Stage:
             for count, which in zip(counts, tap.lanes, strict=True):
                 lane = lane * count + which
             starts = iter(tap.starts)
-            for axis, step in zip(self.plan.axes, self._steps, strict=True):
+            for axis, step in zip(self.plan.axes, self.cell_steps, strict=True):
                 cell += 0 if axis.merged else next(starts) * step
             found.append((lane, cell))
         return found
 
     @cached_property
-    def _steps(self) -> list[int]:
+    def cell_steps(self) -> list[int]:
         """From cell to cell along each axis."""
         grid = self.plan.grid(self.rows)
         return [prod(grid[axis + 1 :]) * self.form.innermost for axis in range(len(grid))]
@@ -142,7 +176,7 @@ class Stage:
     def cells(self) -> int:
         """From the first output to the last, with the cells between them."""
         sizes = (self.rows, *(axis.outputs for axis in self.plan.axes[1:]))
-        last = sum((size - 1) * step for size, step in zip(sizes, self._steps, strict=True))
+        last = sum((size - 1) * step for size, step in zip(sizes, self.cell_steps, strict=True))
         return int(last + self.form.innermost)
 
     def multiply(self, lanes: int, weights: Array, outputs: Array) -> None:
@@ -158,68 +192,91 @@ class Stage:
     @cached_property
     def _products(self) -> tuple[str, Callable[[int, int, int], None]]:
         """What is left and right and what the result, and all the products."""
-        plan, form = self.plan, self.form
-        o, k, m, size = plan.height, plan.inner, self.cells, form.dtype.itemsize
-        sheet_cells = prod(self.sheet.shape[2:])
-        cells = prod(plan.conv.output_shape[1:]) * form.innermost
-        grid = prod(plan.conv.input_shape[1:] if form.direct else plan.grid(self.rows))
-        grid *= form.innermost
-        # From row to row of the lanes and of the outputs; from cell to cell, group to group.
-        if form.lanes_last:
-            x, y = plan.conv.groups * k, plan.conv.out_channels
-            cell, x_group, y_group = x, k, o
+        o, k, m = self.plan.height, self.plan.inner, self.cells
+        x, y = self.steps.x, self.steps.y
+        if self.form.lanes_last:
             made = {
                 "forward": ("xwy", (m, k, o, (x, o, y), "NN")),
                 "adjoint": ("ywx", (m, o, k, (y, o, x), "NT")),
                 "weights": ("xyw", (k, m, o, (x, y, o), "CN")),
             }
-        elif form.last:
-            x, y = grid, plan.conv.out_channels
-            cell, x_group, y_group = 1, k * x, o
+        elif self.form.last:
             made = {
                 "forward": ("xwy", (m, k, o, (x, o, y), "TN")),
                 "adjoint": ("wyx", (k, o, m, (o, y, x), "NT")),
                 "weights": ("xyw", (k, m, o, (x, y, o), "NN")),
             }
         else:
-            x, y = grid, sheet_cells if self.by_sheet else cells
-            cell, x_group, y_group = 1, k * x, o * y
             made = {
                 "forward": ("wxy", (o, k, m, (k, x, y), "NN")),
                 "adjoint": ("wyx", (k, o, m, (k, y, x), "TN")),
                 "weights": ("yxw", (o, m, k, (y, x, k), "NC")),
             }
+        order, sizes = made[self.kind]
+        places = np.stack([self.offsets[name] for name in order], axis=1)
+        add = (np.arange(len(places)) >= self.plan.conv.groups) | (not self.empty)
+        series = Gemm(self.form.dtype, *sizes).series(
+            places * self.form.dtype.itemsize, add, loops(self.plan.conv.macs)
+        )
+        return order, series
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing stands in the result yet: the first tap overwrites it."""
+        return self.kind == "forward" or (self.kind == "adjoint" and self.form.direct)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """From number to number of the lanes and of the outputs."""
+        plan, form = self.plan, self.form
+        sizes = plan.conv.input_shape[1:] if form.direct else plan.grid(self.rows)
+        if form.lanes_last:
+            x = plan.conv.groups * plan.inner
+            cell, x_group = x, plan.inner
+        else:
+            x = prod(sizes) * form.innermost
+            cell, x_group = 1, plan.inner * x
+        if self.outputs_last:
+            return Steps(x, cell, x_group, plan.conv.out_channels, plan.height)
+        cells = prod(plan.conv.output_shape[1:]) * form.innermost
+        y = prod(self.sheet.shape[2:]) if self.by_sheet else cells
+        return Steps(x, cell, x_group, y, plan.height * y)
+
+    @cached_property
+    def offsets(self) -> dict[str, Array]:
+        """For each tap and group the numbers before those of lanes x, weights w and outputs y."""
+        plan, steps = self.plan, self.steps
         lane = prod(self._shape[len(plan.lane_counts) :])
         tap, group = np.divmod(np.arange(len(plan.taps) * plan.conv.groups), plan.conv.groups)
-        read = np.array([lane * which + cell * first for which, first in self.reads])
-        offsets = {
-            "x": size * (read[tap] + x_group * group),
-            "w": size * o * k * (tap * plan.conv.groups + group),
-            "y": size * y_group * group,
+        read = np.array([lane * which + steps.cell * first for which, first in self.reads])
+        return {
+            "x": read[tap] + steps.x_group * group,
+            "w": plan.height * plan.inner * (tap * plan.conv.groups + group),
+            "y": steps.y_group * group,
         }
-        order, sizes = made[self.kind]
-        # What nothing stands in yet is overwritten by the first tap.
-        empty = self.kind == "forward" or (self.kind == "adjoint" and form.direct)
-        places = np.stack([offsets[name] for name in order], axis=1)
-        compiled = loops(plan.conv.macs)
-        return order, Gemm(form.dtype, *sizes).series(places, (tap > 0) | (not empty), compiled)
 
     @cached_property
     def _lanes_at(self) -> int:
         return int(self.lanes.ctypes.data)
 
+    def moves(self, block: Block) -> tuple[list[list[Move]], list[Blank]]:
+        """What to copy along each axis, and what to blank along the first.
+
+        Along the other axes the same cells are blank in every block, and never written.
+        """
+        bounds = [(block.first, block.stop), *((0, axis.outputs) for axis in self.plan.axes[1:])]
+        axes = zip(self.plan.axes, bounds, strict=True)
+        moves = [axis.moves(*bound) for axis, bound in axes]
+        return moves, self.plan.axes[0].blanks(block.first, block.stop)
+
     def _moves(self, block: Block) -> Any:
         """The slices (of the lanes, of the item) to copy, and those of the lanes to blank."""
         key = block.first, block.stop
         if key not in self._known:
-            axes = self.plan.axes
-            bounds = [key, *((0, axis.outputs) for axis in axes[1:])]
-            moves = [axis.moves(*bound) for axis, bound in zip(axes, bounds, strict=True)]
+            moves, blanks = self.moves(block)
             copies = [(self._place(some), self._source(some)) for some in product(*moves)]
-            # Along the other axes the same cells are blank in every block, and never written.
-            every = [(slice(None), slice(None))] * (len(axes) - 1)
-            blanks = [self._place([blank, *every]) for blank in axes[0].blanks(*key)]
-            self._known[key] = copies, blanks
+            every = [(slice(None), slice(None))] * (len(self.plan.axes) - 1)
+            self._known[key] = copies, [self._place([blank, *every]) for blank in blanks]
         return self._known[key]
 
     def _place(self, moves: Any) -> tuple[Any, ...]:

@@ -6,7 +6,6 @@ gemm that adds to the outputs. The memory used beside input and output is a few 
 """
 
 from collections.abc import Callable, Sequence
-from math import prod
 
 import numpy as np
 
@@ -14,33 +13,38 @@ from toeplitz import blas
 from toeplitz.arrays import Array, DType
 from toeplitz.compiled import loops
 from toeplitz.conv import Conv
+from toeplitz.operators.blocks import PARTS, Cut, Shares
 from toeplitz.operators.depthwise import depthwise
-from toeplitz.operators.lanes import Plan
+from toeplitz.operators.lanes import Lanes, Plan
 from toeplitz.operators.stage import Block, Form, Stage
-from toeplitz.threads import split, threads
+from toeplitz.operators.summed import DTYPES, Summed, in_panels
+from toeplitz.threads import split
 
-BLOCK = 5 << 18  # bytes of a block and of the weights it meets, which stay in a core's cache
-PLANE = 5 << 13  # bytes of a block of one channel, which stays in the L1 cache
-THREADED = 1 << 24  # multiply-adds from which threads pay
-PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
 FEW = 8  # channels
 INNERMOST = 64  # items that lie innermost are taken so many at a time
 
-Shares = list[list[Block]]  # what runs side by side
 Run = Callable[[Stage, Block], None]
 
 
 class Structured:
-    """The products of one geometry, layout and dtype that BLAS has; adjoint: laid out for that one.
+    """The products of one kind, for one geometry, layout and dtype that BLAS has.
 
     Batches are (N, *item), items as the layout has them: (C, *S) or (*S, C). In channels_first
     they may also be (*item, N), where innermost=True.
     """
 
-    def __init__(self, conv: Conv, layout: str, dtype: DType, adjoint: bool = False) -> None:
-        self.conv, self.dtype = conv, dtype
-        self.last = layout == "channels_last"
-        self.plan = Plan.of(conv, adjoint)
+    def __init__(self, conv: Conv, layout: str, dtype: DType, kind: str = "forward",
+        axes: tuple[Lanes, ...] = (),
+    ) -> None:  # fmt: skip
+        """axes: the lanes, if they are chosen already."""
+        self.conv, self.dtype, self.kind = conv, dtype, kind
+        self.items_last = self.last = layout == "channels_last"
+        self.plan = Plan(conv, axes) if axes else Plan.of(conv, kind == "adjoint")
+        summable = kind != "adjoint" and not self.plan.unit and dtype.char in DTYPES
+        self.summed = summable and bool(loops(conv.macs))
+        # Few outputs side by side would leave most of a vector empty.
+        if self.summed and kind == "forward" and self.plan.height < FEW:
+            self.last = False
         # Few channels side by side are slow to copy: lanes of channels apart. No gemm conjugates
         # without transposing, as the gradient of complex weights would then need.
         few = self.last and self.plan.width < FEW and not self.plan.unit
@@ -56,39 +60,73 @@ class Structured:
         numbers = np.arange(conv.weight_count).reshape(
             conv.groups, self.plan.height, self.plan.width, *conv.kernel_size
         )
-        inner = (
-            (2, *beside, 1) if self.across else (*beside, 2, 1) if self.last else (1, 2, *beside)
-        )
-        shape = (len(self.plan.taps), conv.groups, *(sizes if self.last else sizes[::-1]))
+        inner = (2, *beside) if self.across or not self.last else (*beside, 2)
+        if self.last or (self.summed and kind == "weights"):
+            inner = (*inner, 1)
+        else:
+            inner, sizes = (1, *inner), sizes[::-1]
+        shape = (len(self.plan.taps), conv.groups, *sizes)
         turned = numbers.transpose(*apart, 0, *inner).reshape(shape)
+        if self.summed and kind == "forward":
+            turned = in_panels(self.plan, Form(self.last, dtype), turned)
         self.order = np.ascontiguousarray(turned)  # what is taken by it lies in its order
+        self.cut = Cut(self.plan, dtype, self.last, self.summed, kind)
         self._free: dict[tuple[str, Form, int], list[Stage]] = {}
 
     def weights(self, w: Array) -> Array:
         """w in the order of the products."""
         return w.astype(self.dtype, copy=False).ravel()[self.order]
 
-    def forward(self, x: Array, weights: Array, innermost: bool = False) -> Array:
-        """T(w) x."""
+    def forward(
+        self, x: Array, weights: Array, innermost: bool = False, out: Array | None = None,
+        others: Sequence[tuple["Structured", Array, Array]] = (),
+    ) -> Array:  # fmt: skip
+        """T(w) x; out: where it goes, which may have gaps.
+
+        others: products of the same lanes, with their weights and where they go.
+        """
         items = self._inputs(x, innermost)
-        y = np.empty(self._shape(x, self.conv.output_shape, innermost), self.dtype)
-        outputs = self._items(y, self.conv.output_shape, innermost)
+        y = out
+        if y is None:
+            y = np.empty(self._shape(x, self.conv.output_shape, innermost), self.dtype)
+        outputs = self._views(y, self.conv.output_shape, innermost)
 
         def run(stage: Stage, block: Block) -> None:
             lanes = stage.load(items[block.item], block)
             here = stage.of_output(outputs[block.item], block)
             stage.multiply(lanes, weights, here)
             if stage.by_sheet:
-                here[...] = stage.outputs
+                stage.store(here)
+            for products, numbers, views in besides:
+                products.beside(stage, lanes, numbers, views, block)
 
+        besides = [
+            (products, numbers, products._views(array, products.conv.output_shape, innermost))
+            for products, numbers, array in others
+        ]
         direct = self.direct and all(item.flags.c_contiguous for item in items)
-        self._run("forward", run, [self._even(self._blocks(items))], items, direct)
+        gaps = not all(item.flags.c_contiguous for item in outputs)
+        blocks = self.cut.blocks(items)
+        if self.summed and self.last and not gaps and len(blocks) == len(items):
+            blocks = self.cut.together(blocks)
+        self._run("forward", run, [self.cut.even(blocks)], items, direct, gaps)
         return y
+
+    def beside(
+        self, stage: Stage, lanes: int, weights: Array, outputs: list[Array], block: Block
+    ) -> None:
+        """T(w) x of one block, whose inputs are in the lanes of another stage."""
+        key = "forward", stage.form._replace(direct=False, sliced=True, shared=True), stage.rows
+        own = self._stage(*key)
+        here = own.of_output(outputs[block.item], block)
+        own.multiply(lanes, weights, here)
+        own.store(here)
+        self._free.setdefault(key, []).append(own)
 
     def adjoint(self, g: Array, weights: Array, innermost: bool = False) -> Array:
         """T(w)ᴴ g."""
         upstream = self._items(g, self.conv.output_shape, innermost)
-        blocks, conjugate = self._blocks(upstream), weights.conj()
+        blocks, conjugate = self.cut.blocks(upstream), weights.conj()
         x = np.empty(self._shape(g, self.conv.input_shape, innermost), self.dtype)
         items = self._inputs(x, innermost)
         # Through a single tap no input is read twice.
@@ -101,7 +139,7 @@ class Structured:
         def run(stage: Stage, block: Block) -> None:
             here = stage.of_output(upstream[block.item], block)
             if stage.by_sheet:
-                stage.outputs[...] = here
+                stage.fetch(here)
             if stage.form.direct:
                 stage.multiply(stage.load(items[block.item], block), conjugate, here)
                 return
@@ -110,7 +148,7 @@ class Structured:
                 items[block.item][...] = 0
             stage.unload(items[block.item], block)
 
-        phases = [self._even(blocks)] if direct else self._apart(blocks, upstream)
+        phases = [self.cut.even(blocks)] if direct else self.cut.apart(blocks, upstream)
         self._run("adjoint", run, phases, upstream, direct)
         return x
 
@@ -118,18 +156,20 @@ class Structured:
         """U(x)ᴴ g, summed over the items."""
         items = self._inputs(x, False)
         upstream = self._items(g, self.conv.output_shape, False)
-        blocks = self._blocks(items)
+        blocks = self.cut.blocks(items)
         # As many sums on any number of threads, added up in one order.
         sums = split(blocks, PARTS)
         totals = np.zeros((len(sums), *self.order.shape), self.dtype)
         part = {block: number for number, some in enumerate(sums) for block in some}
-        shares = [[b for some in share for b in some] for share in split(sums, self._many(blocks))]
+        shares = [
+            [b for some in share for b in some] for share in split(sums, self.cut.many(blocks))
+        ]
 
         def run(stage: Stage, block: Block) -> None:
             lanes = stage.load(items[block.item], block)
             here = stage.of_output(upstream[block.item], block)
             if stage.by_sheet:
-                stage.outputs[...] = here
+                stage.fetch(here)
             stage.multiply(lanes, totals[part[block]], here)
 
         self._run("weights", run, [shares], items, self.direct)
@@ -146,7 +186,11 @@ class Structured:
 
     def _items(self, batch: Array, shape: tuple[int, ...], innermost: bool) -> list[Array]:
         """Each item in the form of the stages, or some innermost items at a time."""
-        batch = np.ascontiguousarray(batch, self.dtype)
+        return self._views(np.ascontiguousarray(batch, self.dtype), shape, innermost)
+
+    def _views(self, batch: Array, shape: tuple[int, ...], innermost: bool) -> list[Array]:
+        if self.items_last and not self.last:
+            batch = np.moveaxis(batch, -1, 1)
         split = (self.conv.groups, shape[0] // self.conv.groups, *shape[1:])
         if self.last:
             return list(batch.reshape(len(batch), *split[2:], *split[:2]))
@@ -161,65 +205,22 @@ class Structured:
         """The shape of a batch of as many items."""
         if innermost:
             return (*shape, like.shape[-1])
-        return (len(like), *((*shape[1:], shape[0]) if self.last else shape))
-
-    def _blocks(self, items: Sequence[Array]) -> list[Block]:
-        rows, outputs = self._rows(items), self.plan.axes[0].outputs
-        return [
-            Block(item, first, min(first + rows, outputs))
-            for item in range(len(items))
-            for first in range(0, outputs, rows)
-        ]
-
-    def _rows(self, items: Sequence[Array]) -> int:
-        """Rows of a block: what fits into the cache, and some for every thread."""
-        innermost = 1 if self.last or not items else items[0].shape[-1]
-        many = self.conv.macs * len(items) * innermost >= THREADED
-        parts = -(-PARTS // max(1, len(items))) if many else 1
-        if self.plan.unit and not self.last and loops(self.conv.macs):
-            return rows_of(self.plan, self.dtype.itemsize, parts, innermost, 1, PLANE)
-        return rows_of(self.plan, self.dtype.itemsize, parts, innermost)
-
-    def _many(self, blocks: list[Block]) -> int:
-        """How many threads pay."""
-        return threads() if len(blocks) * self.conv.macs >= THREADED else 1
-
-    def _even(self, blocks: list[Block]) -> Shares:
-        """Successive blocks, about as many for each thread."""
-        return split(blocks, self._many(blocks))
-
-    def _apart(self, blocks: list[Block], items: Sequence[Array]) -> list[Shares]:
-        """Phases of shares that never add to one input at a time, nor in another order.
-
-        Every so many blocks of an item read inputs of their own: every other, if a block is as
-        long as a window.
-        """
-        axis, rows = self.conv.axes[0], self._rows(items)
-        if self.conv.padding_mode == "zeros":
-            reach = (rows - 1) * axis.stride + axis.extent
-            count = -(-reach // (rows * axis.stride))
-            turns = [
-                [one for one in blocks if one.first // rows % count == n] for n in range(count)
-            ]
-            return [self._even(turn) for turn in turns if turn]
-        each = len(blocks) // max(1, len(items))
-        shares = self._even(blocks[::each] if each else [])
-        return [
-            [[blocks[n * each + k] for n in (b.item for b in share) for k in range(each)]
-             for share in shares]
-        ]  # fmt: skip
+        return (len(like), *((*shape[1:], shape[0]) if self.items_last else shape))
 
     def _run(
-        self, kind: str, run: Run, phases: list[Shares], items: Sequence[Array], direct: bool
-    ) -> None:
+        self, kind: str, run: Run, phases: list[Shares], items: Sequence[Array], direct: bool,
+        gaps: bool = False,
+    ) -> None:  # fmt: skip
         def work(share: list[Block]) -> None:
             mine: dict[tuple[str, Form, int], Stage] = {}
             for block in share:
-                rows, innermost, sliced = block.stop - block.first, 1, False
+                rows, innermost, sliced = block.stop - block.first, 1, gaps
                 if not self.last:
                     innermost = items[block.item].shape[-1]
-                    sliced = not items[block.item].flags.c_contiguous
-                form = Form(self.last, self.dtype, innermost, direct, sliced, self.across)
+                    sliced |= not items[block.item].flags.c_contiguous
+                form = Form(
+                    self.last, self.dtype, innermost, direct, sliced, self.across, block.items
+                )
                 key = kind, form, rows
                 if key not in mine:
                     mine[key] = self._stage(*key)
@@ -228,30 +229,15 @@ class Structured:
                 self._free.setdefault(key, []).append(stage)
 
         for shares in phases:
-            blas.side_by_side(work, shares)
+            if self.summed:
+                blas.on_threads(work, shares)
+            else:
+                blas.side_by_side(work, shares)
 
     def _stage(self, kind: str, form: Form, rows: int) -> Stage:
         """A stage that nobody works with: one kind of product may rely on what it left there."""
         try:
             return self._free[kind, form, rows].pop()
         except (KeyError, IndexError):
-            make = depthwise if self.plan.unit else Stage
+            make = depthwise if self.plan.unit else Summed if self.summed else Stage
             return make(kind, self.plan, form, rows)
-
-
-def rows_of(
-    plan: Plan, value: int, parts: int, innermost: int = 1, groups: int = 0, block: int = 0
-) -> int:
-    """Rows of a block that fits into the cache; parts: blocks that there should be at least.
-
-    groups: that are gone through at a time. block: bytes of the cache.
-    """
-    groups, block = groups or plan.conv.groups, block or BLOCK
-    first, *later = plan.axes
-    lanes = plan.inner * prod(plan.lane_counts)
-    sheets = 2 if plan.unit else 1  # one for the products that are added
-    cells = prod(axis.length for axis in later) * innermost * value
-    row = cells * groups * (lanes + sheets * plan.height)
-    # The weights of a tap are to stay in the cache beside them.
-    room = max(block // 4, block - groups * plan.height * plan.inner * value)
-    return int(min(max(1, room // max(1, row)), -(-first.outputs // parts)))

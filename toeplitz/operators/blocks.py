@@ -1,0 +1,106 @@
+"""How a product is cut into blocks, and who works on which."""
+
+from collections.abc import Sequence
+from math import prod
+
+from toeplitz.arrays import Array, DType
+from toeplitz.compiled import loops
+from toeplitz.operators.lanes import Plan
+from toeplitz.operators.stage import Block
+from toeplitz.threads import split, threads
+
+BLOCK = 5 << 18  # bytes of a block and of the weights it meets, which stay in a core's cache
+TOGETHER = 1 << 25  # multiply-adds that are called for at a time
+PLANE = 5 << 13  # bytes of a block of one channel, which stays in the L1 cache
+THREADED = 1 << 24  # multiply-adds from which threads pay
+PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
+
+Shares = list[list[Block]]  # what runs side by side
+
+
+class Cut:
+    """The blocks of one kind of product."""
+
+    def __init__(self, plan: Plan, dtype: DType, last: bool, summed: bool, kind: str) -> None:
+        self.plan, self.conv, self.size, self.last = plan, plan.conv, dtype.itemsize, last
+        self.ordered = summed and kind == "forward"  # no sum depends on the blocks
+
+    def blocks(self, items: Sequence[Array]) -> list[Block]:
+        rows, outputs = self.rows(items), self.plan.axes[0].outputs
+        return [
+            Block(item, first, min(first + rows, outputs))
+            for item in range(len(items))
+            for first in range(0, outputs, rows)
+        ]
+
+    def together(self, blocks: list[Block]) -> list[Block]:
+        """Some items at a time: the weights are read once for them, and it is one call."""
+        plan, whole = self.plan, self.plan.axes[0].outputs
+        lanes = plan.inner * prod(plan.lane_counts) * prod(plan.grid(whole))
+        item = self.conv.groups * lanes + prod(self.conv.output_shape)
+        wanted = max(self.conv.weight_count // item, TOGETHER // max(1, self.conv.macs))
+        many = max(1, min(wanted, BLOCK // (item * self.size), len(blocks) // PARTS))
+        return [
+            Block(first, 0, whole, min(many, len(blocks) - first))
+            for first in range(0, len(blocks), many)
+        ]
+
+    def rows(self, items: Sequence[Array]) -> int:
+        """Rows of a block: what fits into the cache, and some for every thread."""
+        innermost = 1 if self.last or not items else items[0].shape[-1]
+        many = self.conv.macs * len(items) * innermost >= THREADED
+        # Other sums are to be the same on any number of threads.
+        parts = threads() if self.ordered else PARTS
+        parts = -(-parts // max(1, len(items))) if many else 1
+        if self.plan.unit and not self.last and loops(self.conv.macs):
+            return rows_of(self.plan, self.size, parts, innermost, 1, PLANE)
+        return rows_of(self.plan, self.size, parts, innermost)
+
+    def many(self, blocks: list[Block]) -> int:
+        """How many threads pay."""
+        items = sum(block.items for block in blocks)
+        return threads() if items * self.conv.macs >= THREADED else 1
+
+    def even(self, blocks: list[Block]) -> Shares:
+        """Successive blocks, about as many for each thread."""
+        return split(blocks, self.many(blocks))
+
+    def apart(self, blocks: list[Block], items: Sequence[Array]) -> list[Shares]:
+        """Phases of shares that never add to one input at a time, nor in another order.
+
+        Every so many blocks of an item read inputs of their own: every other, if a block is as
+        long as a window.
+        """
+        axis, rows = self.conv.axes[0], self.rows(items)
+        if self.conv.padding_mode == "zeros":
+            reach = (rows - 1) * axis.stride + axis.extent
+            count = -(-reach // (rows * axis.stride))
+            turns = [
+                [one for one in blocks if one.first // rows % count == n] for n in range(count)
+            ]
+            return [self.even(turn) for turn in turns if turn]
+        each = len(blocks) // max(1, len(items))
+        shares = self.even(blocks[::each] if each else [])
+        return [
+            [[blocks[n * each + k] for n in (b.item for b in share) for k in range(each)]
+             for share in shares]
+        ]  # fmt: skip
+
+
+def rows_of(
+    plan: Plan, value: int, parts: int, innermost: int = 1, groups: int = 0, block: int = 0
+) -> int:
+    """Rows of a block that fits into the cache; parts: blocks that there should be at least.
+
+    groups: that are gone through at a time. block: bytes of the cache.
+    """
+    groups, block = groups or plan.conv.groups, block or BLOCK
+    first, *later = plan.axes
+    lanes = plan.inner * prod(plan.lane_counts)
+    sheets = 2 if plan.unit else 1  # one for the products that are added
+    cells = prod(axis.length for axis in later) * innermost * value
+    row = cells * groups * (lanes + sheets * plan.height)
+    # The weights of a tap are to stay in the cache beside them.
+    room = max(block // 4, block - groups * plan.height * plan.inner * value)
+    rows = min(max(1, room // max(1, row)), -(-first.outputs // parts))
+    return int(-(-first.outputs // -(-first.outputs // rows)))
