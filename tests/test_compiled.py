@@ -55,7 +55,12 @@ CONVS = [
     toeplitz.Conv((16, 7, 8, 9), (16, 16, 3, 3, 3), padding=1),
     toeplitz.Conv((32, 20, 18), (32, 32, 3, 3), padding=1, padding_mode="circular"),
     toeplitz.Conv((37, 25, 26), (37, 1, 3, 4), groups=37, stride=(2, 1), padding=(1, 2)),
+    # All that a lane has of an item is one row: contiguous, but not beside the next item's.
+    toeplitz.Conv((16, 2, 15), (8, 16, 3, 2), stride=(2, 1), padding=((1, 4), (2, 1))),
+    # The lanes of g are g itself, for both parts.
+    toeplitz.Conv((17, 66), (3, 17, 4), stride=2, padding=2),
     toeplitz.Conv((20, 30), (20, 1, 11), groups=20, dilation=2),
+    toeplitz.Conv((1, 1), (1, 1, 2), stride=2, padding=1, dilation=2),  # reads padding alone
 ]
 
 

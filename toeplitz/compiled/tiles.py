@@ -18,12 +18,13 @@ from toeplitz.arrays import Array
 from toeplitz.compiled.vectors import BYTES, PLACE, REGISTERS, Vectors, kind_of, place
 
 loop = njit(nogil=True, cache=True, error_model="numpy")
+part = njit(inline="always", error_model="numpy")  # of another loop: compiled there, once
 
 # Vectors of a tile: how many rows it may have, so that all stay in registers.
 WHOLE: dict[int, tuple[int, ...]] = (
-    {1: (16, 8, 4, 2, 1), 2: (14, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1), 3: (8, 4, 3, 2, 1)}
+    {1: (16, 8, 4, 2, 1), 2: (14, 8, 7, 4, 2, 1), 3: (8, 4, 3, 2, 1)}
     if REGISTERS == 32
-    else {1: (8, 4, 2, 1), 2: (6, 5, 4, 3, 2, 1), 3: (4, 3, 2, 1)}
+    else {1: (8, 4, 2, 1), 2: (6, 4, 2, 1), 3: (4, 3, 2, 1)}
 )
 PARTIAL = dict.fromkeys(WHOLE, (8, 4, 3, 2, 1) if REGISTERS == 32 else (4, 3, 2, 1))
 WIDEST, TALLEST = max(WHOLE), max(WHOLE[1])
@@ -189,7 +190,7 @@ def _tile(_typing: Any, like: Any, which: Any, given: Any) -> Any:
     return types.void(like, which, given), write
 
 
-@loop
+@part
 def _tiles(
     like: Array, a: int, b: int, c: int, terms: Any, rows: int, inner: int, columns: int,
     steps: Any, add: bool, tallest: int,
@@ -212,7 +213,7 @@ def _tiles(
         row += ROWS[partial, vectors, left]
 
 
-@loop
+@part
 def _turn(
     like: Array, a: int, b: int, c: int, turn: Array, parts: Array, terms: Array, sizes: Any,
     steps: Any, along: int,

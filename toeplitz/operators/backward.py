@@ -136,7 +136,7 @@ def sent_back(axis: Axis) -> list[Lane]:
 def common_lanes(some: list[Lane]) -> list[Lanes]:
     """Lanes of g that several can be read from, if they are of as many inputs each; else none."""
     windows = {lane.axis.windows for lane in some}
-    if len(windows) > 1:
+    if len(windows) != 1:
         return []
     first = max(lane.axis.before for lane in some)
     starts = [first - a.before + np.arange(a.kernel) * a.dilation for a in (l.axis for l in some)]

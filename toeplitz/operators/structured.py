@@ -40,7 +40,13 @@ class Structured:
         self.conv, self.dtype, self.kind = conv, dtype, kind
         self.items_last = self.last = layout == "channels_last"
         self.plan = Plan(conv, axes) if axes else Plan.of(conv, kind == "adjoint")
-        summable = kind != "adjoint" and not self.plan.unit and dtype.char in DTYPES
+        # The inputs themselves, through a single tap, are what a gemm is made for.
+        whole = all(
+            axis.whole(size)
+            for axis, size in zip(self.plan.axes, conv.input_shape[1:], strict=True)
+        )
+        alone = whole and len(self.plan.taps) == 1
+        summable = kind != "adjoint" and not (self.plan.unit or alone) and dtype.char in DTYPES
         self.summed = summable and bool(loops(conv.macs))
         # Few outputs side by side would leave most of a vector empty.
         if self.summed and kind == "forward" and self.plan.height < FEW:
@@ -49,10 +55,7 @@ class Structured:
         # without transposing, as the gradient of complex weights would then need.
         few = self.last and self.plan.width < FEW and not self.plan.unit
         self.across = few and dtype.kind != "c"
-        self.direct = not (self.plan.unit or self.across) and all(
-            axis.whole(size)
-            for axis, size in zip(self.plan.axes, conv.input_shape[1:], strict=True)
-        )
+        self.direct = whole and not (self.plan.unit or self.across)
         # The flat numbers of w as the products take them: a matrix for each tap and group.
         apart = [3 + axis for axis, lanes in enumerate(self.plan.axes) if not lanes.merged]
         beside = [3 + axis for axis, lanes in enumerate(self.plan.axes) if lanes.merged]
@@ -107,7 +110,7 @@ class Structured:
         direct = self.direct and all(item.flags.c_contiguous for item in items)
         gaps = not all(item.flags.c_contiguous for item in outputs)
         blocks = self.cut.blocks(items)
-        if self.summed and self.last and not gaps and len(blocks) == len(items):
+        if self.summed and self.last and y.flags.c_contiguous and len(blocks) == len(items):
             blocks = self.cut.together(blocks)
         self._run("forward", run, [self.cut.even(blocks)], items, direct, gaps)
         return y
@@ -116,7 +119,7 @@ class Structured:
         self, stage: Stage, lanes: int, weights: Array, outputs: list[Array], block: Block
     ) -> None:
         """T(w) x of one block, whose inputs are in the lanes of another stage."""
-        key = "forward", stage.form._replace(direct=False, sliced=True, shared=True), stage.rows
+        key = "forward", stage.form._replace(sliced=True, shared=True), stage.rows
         own = self._stage(*key)
         here = own.of_output(outputs[block.item], block)
         own.multiply(lanes, weights, here)
