@@ -13,6 +13,7 @@ BLOCK = 5 << 18  # bytes of a block and of the weights it meets, which stay in a
 TOGETHER = 1 << 25  # multiply-adds that are called for at a time
 PLANE = 5 << 13  # bytes of a block of one channel, which stays in the L1 cache
 THREADED = 1 << 24  # multiply-adds from which threads pay
+SUMMED = 256  # positions
 PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
 
 Shares = list[list[Block]]  # what runs side by side
@@ -34,11 +35,11 @@ class Cut:
         ]
 
     def together(self, blocks: list[Block]) -> list[Block]:
-        """Some items at a time: the weights are read once for them, and it is one call."""
+        """Some items at a time, where they are so small that calls would take long."""
         plan, whole = self.plan, self.plan.axes[0].outputs
         lanes = plan.inner * prod(plan.lane_counts) * prod(plan.grid(whole))
         item = self.conv.groups * lanes + prod(self.conv.output_shape)
-        wanted = max(self.conv.weight_count // item, TOGETHER // max(1, self.conv.macs))
+        wanted = TOGETHER // max(1, self.conv.macs)
         many = max(1, min(wanted, BLOCK // (item * self.size), len(blocks) // PARTS))
         return [
             Block(first, 0, whole, min(many, len(blocks) - first))
@@ -60,6 +61,11 @@ class Cut:
         """How many threads pay."""
         items = sum(block.items for block in blocks)
         return threads() if items * self.conv.macs >= THREADED else 1
+
+    def totals(self, items: int) -> int:
+        """How many sums over positions pay, each of which has all weights to be added up."""
+        positions = items * prod(self.conv.output_shape[1:])
+        return max(2, min(PARTS, positions // SUMMED))
 
     def even(self, blocks: list[Block]) -> Shares:
         """Successive blocks, about as many for each thread."""

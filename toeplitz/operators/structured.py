@@ -13,7 +13,7 @@ from toeplitz import blas
 from toeplitz.arrays import Array, DType
 from toeplitz.compiled import loops
 from toeplitz.conv import Conv
-from toeplitz.operators.blocks import PARTS, Cut, Shares
+from toeplitz.operators.blocks import Cut, Shares
 from toeplitz.operators.depthwise import depthwise
 from toeplitz.operators.lanes import Lanes, Plan
 from toeplitz.operators.stage import Block, Form, Stage
@@ -40,12 +40,12 @@ class Structured:
         self.conv, self.dtype, self.kind = conv, dtype, kind
         self.items_last = self.last = layout == "channels_last"
         self.plan = Plan(conv, axes) if axes else Plan.of(conv, kind == "adjoint")
-        # The inputs themselves, through a single tap, are what a gemm is made for.
+        # The inputs themselves, through a single tap to fewer outputs, are what gemm is made for.
         whole = all(
             axis.whole(size)
             for axis, size in zip(self.plan.axes, conv.input_shape[1:], strict=True)
         )
-        alone = whole and len(self.plan.taps) == 1
+        alone = whole and len(self.plan.taps) == 1 and self.plan.height <= self.plan.inner
         summable = kind != "adjoint" and not (self.plan.unit or alone) and dtype.char in DTYPES
         self.summed = summable and bool(loops(conv.macs))
         # Few outputs side by side would leave most of a vector empty.
@@ -161,7 +161,7 @@ class Structured:
         upstream = self._items(g, self.conv.output_shape, False)
         blocks = self.cut.blocks(items)
         # As many sums on any number of threads, added up in one order.
-        sums = split(blocks, PARTS)
+        sums = split(blocks, self.cut.totals(len(items)))
         totals = np.zeros((len(sums), *self.order.shape), self.dtype)
         part = {block: number for number, some in enumerate(sums) for block in some}
         shares = [
