@@ -241,3 +241,14 @@ def test_arrays_of_another_shape_are_refused_with_the_repair():
         conv.unfolded_operator(np.ones((1, 3))) @ w
     assert np.array_equal(np.array([1.0, 2.0]) @ conv.product(w), [1, 3, 2])
     assert np.array_equal(2 * conv.operator(w) @ np.array([1.0, 2.0, 3.0]), [6, 10])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_transpose_of_real_weights_takes_complex_numbers(layout):
+    conv = toeplitz.Conv((2, 5, 4), (3, 2, 3, 2), padding=1, stride=(2, 1))
+    w = numbers(conv.weight_shape, 0, "float64")
+    T, operator = conv.matrix(w, layout=layout), conv.operator(w, layout)
+    g = numbers((T.shape[0], 2), 1, "complex128")
+    for back in (operator.T, operator.H):
+        assert np.array_equal(back @ g, T.T @ g)
+        assert np.array_equal(back.T @ (x := numbers((T.shape[1],), 2, "float64")), T @ x)
