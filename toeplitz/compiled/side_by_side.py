@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from toeplitz.arrays import Array
-from toeplitz.compiled.vectors import BYTES, PLACE, Vectors, kind_of, place
+from toeplitz.compiled.vectors import BYTES, PLACE, Vectors, kind_of, one_of, place
 
 loop = njit(nogil=True, cache=True, error_model="numpy")
 
@@ -82,19 +82,15 @@ class Run:
 
 @intrinsic
 def _run(_typing: Any, like: Any, taps: Any, given: Any) -> Any:
-    """A run by so many taps; like: an array of the dtype."""
+    """A run by one tap more than so many; like: an array of the dtype."""
 
     def write(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
         number = kind_of(like.dtype)
         everything = cgutils.unpack_tuple(builder, values[2])
-        end = builder.append_basic_block("done")
-        chosen = builder.switch(values[1], end)
-        for taps in range(1, TAPS + 1):
-            chosen.add_case(place(taps), block := builder.append_basic_block("case"))
-            builder.position_at_end(block)
-            Run(builder, number, taps, everything).write()
-            builder.branch(end)
-        builder.position_at_end(end)
+        one_of(
+            builder, values[1], range(1, TAPS + 1),
+            lambda taps: Run(builder, number, taps, everything).write(),
+        )  # fmt: skip
         return context.get_dummy_value()
 
     return types.void(like, taps, given), write
@@ -114,7 +110,7 @@ def side_by_side(
         for first in range(0, taps, TAPS):
             _run(
                 like,
-                np.int64(min(TAPS, taps - first)),
+                np.int64(min(TAPS, taps - first) - 1),
                 (
                     x + size * runs[i, 0],
                     weights + size * first * channels,

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from toeplitz.arrays import Array
-from toeplitz.compiled.vectors import BYTES, PLACE, REGISTERS, Vectors, kind_of, place
+from toeplitz.compiled.vectors import BYTES, PLACE, REGISTERS, Vectors, kind_of, one_of, place
 
 loop = njit(nogil=True, cache=True, error_model="numpy")
 part = njit(inline="always", error_model="numpy")  # of another loop: compiled there, once
@@ -177,14 +177,9 @@ def _tile(_typing: Any, like: Any, which: Any, given: Any) -> Any:
     def write(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
         number = kind_of(like.dtype)
         everything = cgutils.unpack_tuple(builder, values[2])
-        end = builder.append_basic_block("done")
-        chosen = builder.switch(values[1], end)
-        for index, case in enumerate(CASES):
-            chosen.add_case(place(index), block := builder.append_basic_block("case"))
-            builder.position_at_end(block)
-            Tile(builder, number, case, everything).write()
-            builder.branch(end)
-        builder.position_at_end(end)
+        one_of(
+            builder, values[1], CASES, lambda case: Tile(builder, number, case, everything).write()
+        )
         return context.get_dummy_value()
 
     return types.void(like, which, given), write

@@ -3,10 +3,13 @@
 numba compiles a loop anew when the file of the loop changes, not when this one does.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from llvmlite import binding, ir
 from numba.core import cgutils
+
+T = TypeVar("T")
 
 FEATURES = binding.get_host_cpu_features()
 BYTES = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16  # of a vector
@@ -25,6 +28,18 @@ def place(number: int) -> Any:
 def kind_of(dtype: Any) -> Any:
     """The numbers of a dtype that numba has."""
     return ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType()
+
+
+def one_of(builder: Any, which: Any, cases: Sequence[T], write: Callable[[T], None]) -> None:
+    """The instructions of the case with a number; write: writes those of a case."""
+    end = builder.append_basic_block("done")
+    chosen = builder.switch(which, end)
+    for number, case in enumerate(cases):
+        chosen.add_case(place(number), block := builder.append_basic_block("case"))
+        builder.position_at_end(block)
+        write(case)
+        builder.branch(end)
+    builder.position_at_end(end)
 
 
 class Vectors:

@@ -140,10 +140,9 @@ def common_lanes(some: list[Lane]) -> list[Lanes]:
         return []
     first = max(lane.axis.before for lane in some)
     starts = [first - a.before + np.arange(a.kernel) * a.dilation for a in (l.axis for l in some)]
-    position = np.arange(max(int(start[-1]) for start in starts) + windows.pop()) - first
-    position[position >= some[0].axis.size] = -1
-    there = np.maximum(position, -1)[None]
+    size, cells = some[0].axis.size, max(int(start[-1]) for start in starts) + windows.pop()
+    position = Axis(size, 1, before=first, after=cells - size - first).source().T
     return [
-        Lanes(there, np.zeros_like(start), start, lane.axis.windows, False)
+        Lanes(position, np.zeros_like(start), start, lane.axis.windows, False)
         for lane, start in zip(some, starts, strict=True)
     ]

@@ -82,7 +82,7 @@ class SideBySide(Moved):
     def multiply(self, lanes: int, weights: Array, outputs: Array) -> None:
         at = self.sheet if self.by_sheet else outputs
         loops(self.plan.conv.macs).side_by_side(
-            self.lanes, lanes, weights.ctypes.data, at.ctypes.data, *self._tables
+            self.like, lanes, weights.ctypes.data, at.ctypes.data, *self._tables
         )
 
     @cached_property

@@ -1,6 +1,6 @@
 """Copies between an array and the lanes or the sheet, by compiled loops, as lists of stretches."""
 
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -40,6 +40,11 @@ class Side(NamedTuple):
 class Moved(Stage):
     """A stage whose arrays are copied by compiled loops."""
 
+    @cached_property
+    def like(self) -> Array:
+        """What tells loops the dtype: of one axis, as they are compiled for so many axes."""
+        return np.zeros(0, self.form.dtype)
+
     def load(self, item: Array, block: Block) -> int:
         if self.form.direct:
             return super().load(item, block)
@@ -51,7 +56,7 @@ class Moved(Stage):
         self._move(self._lanes_at, item.ctypes.data, copies, *others, items)
         if len(blanks):
             compiled = loops(self.plan.conv.macs)
-            compiled.clear(self.lanes, self._lanes_at, blanks, *others, items)
+            compiled.clear(self.like, self._lanes_at, blanks, *others, items)
         return self._lanes_at
 
     def fetch(self, outputs: Array) -> None:
@@ -64,7 +69,7 @@ class Moved(Stage):
 
     def _move(self, into: int, source: int, found: Array, *others: Any) -> None:
         if len(found):
-            loops(self.plan.conv.macs).move(self.lanes, into, source, found, *others)
+            loops(self.plan.conv.macs).move(self.like, into, source, found, *others)
 
     def _loads(self, item: Array, block: Block) -> Any:
         """Stretches to copy and to blank, how many numbers stand together, and the repeats."""
@@ -131,7 +136,7 @@ class Moved(Stage):
             width, many = self.form.innermost, prod(outputs.shape[:2])
             own = 1 if self.outputs_last else self.sheet.strides[1] // self.sheet.itemsize
             other = outputs.strides[1 if outputs.shape[1] > 1 else 0] // outputs.itemsize
-        back = found[:, [1, 0, 2, 4, 3]]
+        back = np.ascontiguousarray(found[:, [1, 0, 2, 4, 3]])
         return (found, width, (many, own, other)), (back, width, (many, other, own))
 
 

@@ -38,7 +38,6 @@ class Summed(Moved):
         super().__init__(kind, plan, form, rows)
         if form.items > 1:
             self.lanes = np.zeros((form.items, *self.lanes.shape), form.dtype)[0]
-        self._like = np.zeros(0, form.dtype)
 
     @property
     def outputs_last(self) -> bool:
@@ -58,7 +57,7 @@ class Summed(Moved):
         address = {"x": lanes, "w": weights.ctypes.data, "y": at.ctypes.data}
         order, tables = self._tables
         compiled = loops(self.plan.conv.macs)
-        compiled.sums(self._like, *(address[name] for name in order), *tables)
+        compiled.sums(self.like, *(address[name] for name in order), *tables)
 
     @cached_property
     def _tables(self) -> tuple[str, Any]:
