@@ -92,6 +92,16 @@ def test_weight_sides_of_wide_layers_are_those_of_the_matrix(conv, dtype, monkey
     assert np.array_equal(operator.T @ g, U.T @ g)
 
 
+@needs_numba
+def test_loops_are_compiled_once_for_a_dtype(monkeypatch):
+    monkeypatch.setattr("toeplitz.compiled.WORTH", 0)
+    for conv, layout in product(CONVS[4:9], LAYOUTS):  # of one to three axes
+        operator = conv.operator(np.ones(conv.weight_shape, "f4"), layout)
+        operator.T @ (operator @ np.ones((operator.shape[1], 2), "f4"))
+    for loop in (compiled.sums, compiled.move, compiled.clear, compiled.side_by_side):
+        assert len(loop.signatures) <= 2  # float32 and float64
+
+
 @given(convs(modes=("zeros",)))
 def test_what_is_sent_back_is_what_was_read(conv):
     for axis in conv.axes:
