@@ -37,7 +37,7 @@ def test_sums_are_those_of_products_and_touch_nothing_else(dtype, sizes, terms, 
     wanted[:-1, :-2] = (a @ b).sum(axis=0) + (wanted[:-1, :-2] if add else 0)
     length = sizes[along]
     compiled.sums(
-        c, a.ctypes.data, b.ctypes.data, c.ctypes.data,
+        c.ravel(), a.ctypes.data, b.ctypes.data, c.ctypes.data,
         np.array([[0, 0, 0, int(add)]]), np.array([[0, 0, 0, 0, terms, length]]),
         np.stack([np.arange(terms) * rows * inner, np.arange(terms) * inner * columns]),
         sizes, (inner, inner, 1, columns, 1, columns + 2), along,
@@ -93,13 +93,32 @@ def test_weight_sides_of_wide_layers_are_those_of_the_matrix(conv, dtype, monkey
 
 
 @needs_numba
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("conv", CONVS, ids=repr)
+def test_explicit_products_of_wide_layers_are_the_plain_ones(conv, layout, dtype, monkeypatch):
+    monkeypatch.setattr("toeplitz.products.SMALL", 0)
+    monkeypatch.setattr("toeplitz.compiled.WORTH", 0)
+    monkeypatch.setenv("TOEPLITZ_NUM_THREADS", "2")
+    T = conv.product(integers(conv.weight_shape, 0, dtype), layout)
+    for large, items in product((0, 1 << 23), (1, 3, 16, 33, 80)):
+        monkeypatch.setattr("toeplitz.products.results.LARGE", large)
+        for A in (T, T.T):
+            X = integers((A.shape[1], items), items, dtype)
+            assert np.array_equal(A @ X, A.matrix @ X)
+
+
+@needs_numba
 def test_loops_are_compiled_once_for_a_dtype(monkeypatch):
     monkeypatch.setattr("toeplitz.compiled.WORTH", 0)
+    monkeypatch.setattr("toeplitz.products.SMALL", 0)
     for conv, layout in product(CONVS[4:9], LAYOUTS):  # of one to three axes
         operator = conv.operator(np.ones(conv.weight_shape, "f4"), layout)
         operator.T @ (operator @ np.ones((operator.shape[1], 2), "f4"))
-    for loop in (compiled.sums, compiled.move, compiled.clear, compiled.side_by_side):
-        assert len(loop.signatures) <= 2  # float32 and float64
+        T = conv.product(np.ones(conv.weight_shape, "f4"), layout)
+        T.T @ (T @ np.ones((T.shape[1], 40), "f4"))
+    for name in ("sums", "move", "clear", "side_by_side", "forward", "backward", "shifted"):
+        assert 0 < len(getattr(compiled, name).signatures) <= 2, name  # float32 and float64
 
 
 @given(convs(modes=("zeros",)))

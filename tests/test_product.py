@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal as same
 import toeplitz
 from toeplitz import products
 from toeplitz.compiled import WORTH, loops
-from toeplitz.products import blocks, compiled, ranges
+from toeplitz.products import blocks, compiled, ranges, results, shifted
 
 LAYOUTS = st.sampled_from(("channels_first", "channels_last"))
 DTYPES = tuple(map(np.dtype, "bBhHiIlLqQfdgFDG"))  # what scipy.sparse holds, bool excepted
@@ -47,7 +47,8 @@ def small(way=WAYS[0], cores=3):
         (blocks, "ALONE", 4),
         (compiled, "WIDTH", 16),
         (compiled, "PARTS", (5, 4, 3)),
-        (compiled, "FEW", 0),
+        (shifted, "FEW", 0),
+        (results, "LARGE", 0),
     ):
         stack.enter_context(mock.patch.object(module, name, value))
     stack.enter_context(mock.patch.dict(os.environ, TOEPLITZ_NUM_THREADS=str(cores)))
@@ -162,8 +163,7 @@ def test_it_is_the_plain_product_at_a_size_at_which_it_is_used(conv, layout):
     assert T._ours(x)
     assert T._ways.by_blocks == (conv.groups < 96)
     if loops(WORTH):
-        assert T._ways.compiled.takes(70)
-        assert T._ways.compiled.takes_turns
+        assert all(T._ways.compiled.takes(70, back) for back in (False, True))
     check(T, x, g)
     check(T, x[:, ::2], np.asfortranarray(g))
     with mock.patch.object(products, "loops", return_value=None):

@@ -1,252 +1,119 @@
-"""Products of matrices in turn, and those of an explicit matrix and its transpose by blocks.
+"""Products of an explicit matrix and its transpose by blocks.
 
 The values of one position and group are a block (height, width), whose rows have one list of
 columns; where they stand, toeplitz.products.blocks says.
 """
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types, uintp
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
 from toeplitz.arrays import Array
+from toeplitz.compiled.rows import MOST, gather
+from toeplitz.compiled.tile import LINE, Tile
+from toeplitz.compiled.tiles import PARTIAL, TALL, WHOLE, part, tiles_of
+from toeplitz.compiled.vectors import BYTES
 
-loop = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
-
-
-class Shape(NamedTuple):
-    """How many blocks there are, and in which order."""
-
-    groups: int
-    height: int
-    positions: int
-    last: bool  # channels_last
+loop = njit(nogil=True, cache=True, error_model="numpy")
+HEIGHTS, CUT = ({n: some[n] for n in range(1, TALL + 1)} for some in (WHOLE, PARTIAL))
+ROWS = 64  # of a block whose products with the transpose are added at a time
 
 
-class Items(NamedTuple):
-    """Which numbers of a row are meant, unsigned."""
+class Alone(Tile):
+    """A tile of one term."""
 
-    pitch: int  # numbers of a row
-    first: int
-    size: int
+    alone = True
 
 
-class Gemm(NamedTuple):
-    """The routine for a dtype, and what it reads where it stands: nothing else would keep it."""
+class Scattered(Alone):
+    """A tile whose rows are added to those of a list."""
 
-    routine: int
-    letters: Array  # NT
-    factors: Array  # 0 and 1
-    sizes: Array  # room for five
-    room: Array  # for the widest block, times the items
+    listed = True
 
 
-TALL = 128  # rows of a block from which its transpose is multiplied faster from the right
+tiles = tiles_of(HEIGHTS, CUT, Alone)
+tiles_back = tiles_of(HEIGHTS, CUT, Scattered)
 
 
-@intrinsic
-def call(_typing: Any, routine: Any, arguments: Any) -> Any:
-    """Call the routine at an address, as gemm, with 13 addresses."""
-
-    def write(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer] * 13).as_pointer()
-        given = cgutils.unpack_tuple(builder, values[1])
-        pointers = [builder.inttoptr(value, pointer) for value in given]
-        builder.call(builder.inttoptr(values[0], kind), pointers)
-        return context.get_dummy_value()
-
-    return types.void(routine, arguments), write
-
-
-@loop
-def gemms(routine: int, fixed: Any, a: int, b: int, c: int, offsets: Array, factors: Array) -> None:
-    """Products of matrices in turn, at offsets (n, 3) from a, b and c; see blas.Gemm."""
-    turned_b, turned_a, n, m, k, one, step_b, step_a, step_c = fixed
-    for i in range(len(offsets)):
-        call(
-            routine,
-            (turned_b, turned_a, n, m, k, one, b + offsets[i, 1], step_b,
-             a + offsets[i, 0], step_a, factors[i], c + offsets[i, 2], step_c),
-        )  # fmt: skip
-
-
-# Places are unsigned below: a place that might count from the end would keep loops from vectors.
-
-
-@loop
-def _row(
-    values: Array, columns: Array, k: int, width: int, x: Array, y: Array, items: Items, at: int
+@part
+def _gather(
+    like: Array, which: int, rows: int, room: int, many: int, pitch: int, items: int
 ) -> None:
-    """y[at:] = values[k : k + width] @ x[columns[k : k + width]], for some items of the flat x."""
-    pitch, first, size = items.pitch, items.first, items.size
-    end, one, nine = k + width, uintp(1), uintp(9)
-    for i in range(size):
-        y[at + i] = 0
-    while k + nine <= end:
-        v0, v1, v2 = values[k], values[k + uintp(1)], values[k + uintp(2)]
-        v3, v4, v5 = values[k + uintp(3)], values[k + uintp(4)], values[k + uintp(5)]
-        v6, v7, v8 = values[k + uintp(6)], values[k + uintp(7)], values[k + uintp(8)]
-        c0, c1 = uintp(columns[k]) * pitch + first, uintp(columns[k + uintp(1)]) * pitch + first
-        c2, c3 = (
-            uintp(columns[k + uintp(2)]) * pitch + first,
-            uintp(columns[k + uintp(3)]) * pitch + first,
-        )
-        c4, c5 = (
-            uintp(columns[k + uintp(4)]) * pitch + first,
-            uintp(columns[k + uintp(5)]) * pitch + first,
-        )
-        c6, c7 = (
-            uintp(columns[k + uintp(6)]) * pitch + first,
-            uintp(columns[k + uintp(7)]) * pitch + first,
-        )
-        c8 = uintp(columns[k + uintp(8)]) * pitch + first
-        for i in range(size):
-            y[at + i] += (
-                v0 * x[c0 + i] + v1 * x[c1 + i] + v2 * x[c2 + i]
-                + v3 * x[c3 + i] + v4 * x[c4 + i] + v5 * x[c5 + i]
-                + v6 * x[c6 + i] + v7 * x[c7 + i] + v8 * x[c8 + i]
-            )  # fmt: skip
-        k += nine
-    while k < end:
-        v0, c0 = values[k], uintp(columns[k]) * pitch + first
-        for i in range(size):
-            y[at + i] += v0 * x[c0 + i]
-        k += one
+    """room (many, items) = some rows, each so many numbers from the next."""
+    size = like.itemsize
+    count = BYTES // size
+    for first in range(0, items, MOST * count):
+        some, offset = min(MOST * count, items - first), size * first
+        vectors = (some + count - 1) // count
+        told = which, rows + offset, room + offset, many, size * pitch, size * items
+        gather(like, vectors - 1, (*told, some - (vectors - 1) * count))
 
 
 @loop
-def _row_transposed(
-    values: Array, columns: Array, k: int, width: int, x: Array, y: Array, items: Items, at: int
-) -> None:
-    """x[columns[k : k + width]] += outer(values[k : k + width], y[at:]), for some items."""
-    end, one = k + width, uintp(1)
-    while k < end:
-        value, to = values[k], uintp(columns[k]) * items.pitch + items.first
-        for i in range(items.size):
-            x[to + i] += value * y[at + i]
-        k += one
-
-
-@loop
-def _gather(columns: Array, x: Array, room: Array, items: Items) -> None:
-    """room = x[columns], for some items of the flat x."""
-    to = uintp(0)
-    for column in columns:
-        at = uintp(column) * items.pitch + items.first
-        for i in range(items.size):
-            room[to + i] = x[at + i]
-        to += items.size
-
-
-@loop
-def _scatter(columns: Array, x: Array, room: Array, items: Items, turned: bool) -> None:
-    """x[columns] += room, or room.T, for some items of the flat x."""
-    k, width = uintp(0), uintp(len(columns))
-    for column in columns:
-        to = uintp(column) * items.pitch + items.first
-        if turned:
-            for i in range(items.size):
-                x[to + i] += room[i * width + k]
-        else:
-            at = k * items.size
-            for i in range(items.size):
-                x[to + i] += room[at + i]
-        k += uintp(1)
-
-
-@loop
-def _place(shape: Shape, run: Array, position: int, group: int, entries: int) -> tuple[int, int]:
-    """Where the values of a block begin, and its rows."""
-    start, _, width, before = run
-    if shape.last:
-        first = before * shape.groups + ((position - start) * shape.groups + group) * width
-        return first * shape.height, (position * shape.groups + group) * shape.height
-    channel = group * shape.height
-    return channel * entries + before + (
-        position - start
-    ) * width, channel * shape.positions + position
-
-
-@loop
-def _rows(
-    transposed: bool, data: Array, indices: Array, x: Array, y: Array, runs: Array, shape: Shape,
-    first: int, stop: int, items: Items,
+def forward(
+    data: Array, indices: Array, x: Array, y: Array, places: Array, height: int,
+    apart: tuple[int, int], items: tuple[int, int], room: Array, past: bool,
 ) -> None:  # fmt: skip
-    """Blocks of one row."""
-    for run in runs:
-        width = uintp(run[2])
-        for position in range(run[0], run[1]):
-            for group in range(first, stop):
-                at, row = _place(shape, run, position, group, len(data) // shape.groups)
-                here = uintp(row) * items.pitch + items.first
-                if transposed:
-                    _row_transposed(data, indices, uintp(at), width, x, y, items, here)
-                else:
-                    _row(data, indices, uintp(at), width, x, y, items, here)
+    """y = blocks @ x, for some blocks and some of N items.
 
-
-@loop
-def _blocks(
-    transposed: bool, data: Array, indices: Array, x: Array, y: Array, runs: Array, shape: Shape,
-    first: int, stop: int, items: Items, gemm: Gemm,
-) -> None:  # fmt: skip
-    """Blocks of several rows."""
-    entries = len(data) // (shape.groups * shape.height)
-    pitch, sizes, size = np.int64(items.pitch), gemm.sizes, y.itemsize
-    sizes[0], sizes[1] = items.size, shape.height
-    sizes[4] = pitch if shape.last else pitch * shape.positions
-    n = np.int64(sizes.ctypes.data)
-    height, width, step, to_row = n + 4, n + 8, n + 12, n + 16
-    plain, zero = np.int64(gemm.letters.ctypes.data), np.int64(gemm.factors.ctypes.data)
-    turned, one = plain + 1, zero + size
-    room = np.int64(gemm.room.ctypes.data)
-    for run in runs:
-        sizes[2], sizes[3] = run[2], run[2] if shape.last else entries
-        for position in range(run[0], run[1]):
-            for group in range(first, stop):
-                at, row = _place(shape, run, position, group, entries)
-                columns = indices[at : at + run[2]]
-                block = np.int64(data.ctypes.data) + at * size
-                rows = np.int64(y.ctypes.data) + (row * pitch + np.int64(items.first)) * size
-                if not transposed:
-                    _gather(columns, x, gemm.room, items)
-                    call(gemm.routine, (plain, plain, n, height, width, one, room, n,
-                                        block, step, zero, rows, to_row))  # fmt: skip
-                elif shape.height < TALL:
-                    call(gemm.routine, (plain, turned, n, width, height, one, rows, to_row,
-                                        block, step, zero, room, n))  # fmt: skip
-                    _scatter(columns, x, gemm.room, items, False)
-                else:
-                    call(gemm.routine, (plain, turned, width, n, height, one, block, step,
-                                        rows, to_row, zero, room, width))  # fmt: skip
-                    _scatter(columns, x, gemm.room, items, True)
-
-
-@loop
-def multiply(
-    transposed: bool, data: Array, indices: Array, x: Array, y: Array, runs: Array, shape: Shape,
-    groups: tuple[int, int], items: tuple[int, int], gemm: Gemm,
-) -> None:  # fmt: skip
-    """y = blocks @ x, or x += blocks.T @ y, for some runs, some groups and some of N items.
-
-    x (columns, N) and y (rows, N) are contiguous. runs: (start, stop, width, before) each,
-    positions whose blocks are equally wide. groups, items: the first, and where to stop.
+    x (columns, N) and y (rows, N) are contiguous. places (n, 3): where the values of a block of so
+    many rows begin, its first row and its width. apart: from row to row, in data and in y; in data
+    0 for the width. items: the first, and where to stop. room: for the rows that a block reads.
+    past: y is aligned, and stored past the caches.
     """
-    these = Items(uintp(x.shape[1]), uintp(items[0]), uintp(items[1] - items[0]))
-    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
-    # Channels that lie innermost change fastest, else slowest.
-    step = groups[1] - groups[0] if shape.last else 1
-    for first in range(groups[0], groups[1], step):
-        if shape.height == 1:
-            _rows(
-                transposed, data, indices, flat_x, flat_y, runs, shape, first, first + step, these
-            )
-        else:
-            _blocks(
-                transposed, data, indices, flat_x, flat_y, runs, shape, first, first + step, these,
-                gemm,
+    size, pitch, (first, stop) = data.itemsize, x.shape[1], items
+    count, wide = stop - first, TALL * (BYTES // size)
+    zero, state = np.zeros(1, np.int64), np.zeros(2, np.int64)
+    alone = zero.ctypes.data, zero.ctypes.data, 0, 1
+    at_x, at_y = x.ctypes.data + size * first, y.ctypes.data + size * first
+    for at, row, width in places:
+        which, block = indices.ctypes.data + indices.itemsize * at, data.ctypes.data + size * at
+        _gather(data, which, at_x, room.ctypes.data, width, pitch, count)
+        step = apart[0] if apart[0] else width
+        lines = (size * width + LINE - 1) // LINE
+        # What the next block reads.
+        state[0], state[1] = block + size * width * (1 if apart[0] else height), lines
+        for column in range(0, count, wide):
+            tiles(
+                data, block, room.ctypes.data + size * column,
+                at_y + size * (row * pitch + column),
+                alone, (height, width, min(wide, count - column)),
+                (step, step, 1, 0, count), (pitch * apart[1], 0),
+                (state.ctypes.data, lines, size * step - LINE * lines), (int(past), 0), 0, 0,
             )  # fmt: skip
+
+
+@loop
+def backward(
+    data: Array, indices: Array, x: Array, y: Array, places: Array, height: int,
+    apart: tuple[int, int], items: tuple[int, int], room: Array, rows: Array, add: bool,
+) -> None:  # fmt: skip
+    """x += blocks.T @ y, or x = if each of its rows is met once; see forward.
+
+    rows: numbers of the rows of a block, counted from the first.
+    """
+    size, pitch, (first, stop) = data.itemsize, x.shape[1], items
+    count, wide = stop - first, TALL * (BYTES // size)
+    zero, state = np.zeros(1, np.int64), np.zeros(2, np.int64)
+    alone = zero.ctypes.data, zero.ctypes.data, 0, 1
+    at_x, at_y = x.ctypes.data + size * first, y.ctypes.data + size * first
+    for at, row, width in places:
+        which, here = indices.ctypes.data + indices.itemsize * at, at_y + size * row * pitch
+        _gather(data, rows.ctypes.data, here, room.ctypes.data, height, pitch, count)
+        step = apart[0] if apart[0] else width
+        lines = (size * width + LINE - 1) // LINE
+        for begun in range(0, height, ROWS):
+            some = min(ROWS, height - begun)
+            block = data.ctypes.data + size * (at + begun * step)
+            following = some * step
+            if apart[0] and begun + some == height:
+                following = width - begun * step
+            state[0], state[1] = block + size * following, lines
+            for column in range(0, count, wide):
+                tiles_back(
+                    data, block, room.ctypes.data + size * (begun * count + column),
+                    at_x + size * column,
+                    alone, (width, some, min(wide, count - column)),
+                    (1, 1, step, 0, count), (pitch, which),
+                    (state.ctypes.data, lines, size * step - LINE * lines),
+                    (0, int(add or begun > 0)), 0, 0,
+                )  # fmt: skip

@@ -4,17 +4,20 @@ Arrays are flat where a place in them is told by an offset; lengths and steps co
 file calls its own loops alone: numba compiles anew what a file says when that file has changed.
 """
 
-from toeplitz.compiled.blocks import Gemm, Shape, gemms, multiply
+from toeplitz.compiled.blocks import backward, forward
 from toeplitz.compiled.depthwise import (
     correlate,
     plane_forward,
     plane_weights,
 )
 from toeplitz.compiled.moves import clear, move
+from toeplitz.compiled.series import gemms
+from toeplitz.compiled.shifted import shifted
 from toeplitz.compiled.side_by_side import side_by_side
-from toeplitz.compiled.tiles import panel, sums
+from toeplitz.compiled.single import backward_one, forward_one
+from toeplitz.compiled.sums import panel, sums
 
 __all__ = [
-    "Gemm", "Shape", "clear", "correlate", "gemms", "move", "multiply", "panel",
-    "plane_forward", "plane_weights", "side_by_side", "sums",
+    "backward", "backward_one", "clear", "correlate", "forward", "forward_one", "gemms", "move",
+    "panel", "plane_forward", "plane_weights", "shifted", "side_by_side", "sums",
 ]  # fmt: skip

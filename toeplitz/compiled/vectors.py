@@ -79,18 +79,27 @@ class Vectors:
         given = [pointer, ir.Constant(INT, self.size), there, self.zero]
         return self.call(f"llvm.masked.load.{self._name}", self.kind, given)
 
-    def store(self, value: Any, pointer: Any, there: Any = None) -> None:
+    def store(self, value: Any, pointer: Any, there: Any = None, past: bool = False) -> None:
+        """past: beside the caches, where it will be read from memory; the pointer is aligned."""
         if there is None:
-            self.build.store(value, pointer, align=self.size)
+            stored = self.build.store(value, pointer, align=BYTES if past else self.size)
+            if past:
+                one = self.build.module.add_metadata([ir.Constant(INT, 1)])
+                stored.set_metadata("nontemporal", one)
         else:
             given = [value, pointer, ir.Constant(INT, self.size), there]
             self.call(f"llvm.masked.store.{self._name}", ir.VoidType(), given)
 
-    def claim(self, pointer: Any) -> None:
-        """Have a line brought to the cache, to be written soon."""
-        hints = [ir.Constant(INT, number) for number in (1, 3, 1)]
+    def claim(self, pointer: Any, written: bool = True) -> None:
+        """Have a line brought to the first cache, to be written soon, or to the second."""
+        hints = [ir.Constant(INT, number) for number in ((1, 3, 1) if written else (0, 2, 1))]
         given = [self.build.bitcast(pointer, BYTE), *hints]
         self.call("llvm.prefetch.p0", ir.VoidType(), given)
+
+    def opaque(self, number: Any) -> Any:
+        """A number of 64 bits of which the compiler is not told how it came about."""
+        kind = ir.FunctionType(PLACE, [PLACE])
+        return self.build.asm(kind, "", "=r,0", [number], False)
 
     def sum(self, total: Any, left: Any, right: Any) -> Any:
         """total + left * right."""

@@ -13,6 +13,7 @@ from toeplitz.matrices import Matrices
 from toeplitz.products.blocks import Backward, Blocks, Forward
 from toeplitz.products.compiled import CompiledBlocks
 from toeplitz.products.ranges import Ranges
+from toeplitz.products.shifted import Shifted
 from toeplitz.sparse import Sparse
 
 SMALL = 1 << 20  # multiply-adds below which the plain product is as fast
@@ -148,18 +149,19 @@ class Ways:
     def way(self, transposed: bool, items: int) -> Callable[[Array], Array] | None:
         """The fastest product by blocks with so many columns, if there is one."""
         compiled = self.compiled
-        if compiled and compiled.takes(items) and (not transposed or compiled.takes_turns):
+        if compiled and compiled.takes(items, transposed):
             return compiled.backward if transposed else compiled.forward
         if self.by_blocks:
             return self.backward if transposed else self.forward
         return None
 
     @cached_property
-    def compiled(self) -> CompiledBlocks | None:
-        blocks = self.blocks
-        if loops(WORTH) is None or blocks.matrix.dtype.char not in "fd":
+    def compiled(self) -> CompiledBlocks | Shifted | None:
+        blocks, matrix = self.blocks, self.blocks.matrix
+        known = matrix.dtype.char in "fd" and matrix.indices.dtype == np.int32
+        if not known or loops(WORTH) is None:
             return None
-        return CompiledBlocks(blocks)
+        return Shifted(blocks) if blocks.height == 1 else CompiledBlocks(blocks)
 
     @property
     def long(self) -> bool:

@@ -1,8 +1,9 @@
 """Products of an explicit matrix by blocks, in loops that numba compiles: see compiled.blocks."""
 
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -10,84 +11,82 @@ from toeplitz import blas
 from toeplitz.arrays import Array
 from toeplitz.compiled import WORTH, loops
 from toeplitz.products.blocks import Blocks, Run
-from toeplitz.threads import slices, split, threads
+from toeplitz.products.results import result
+from toeplitz.threads import split, threads
 
-PARTS = 16, 12, 8, 6, 4  # of the work, whatever the number of threads: sums are then the same
-WIDTH = 256  # bytes of a row of x that are multiplied at a time
-FEW = 4  # columns below which rows by themselves are as fast in the plain product
+PARTS = 16, 12, 8, 4  # of the work, whatever the number of threads: sums are then the same
+WIDTH = 256  # bytes of a row of x that are multiplied at a time: whole lines, see results
 
-
-class Part(NamedTuple):
-    """Some of the blocks."""
-
-    runs: Array  # (start, stop, width, before) each
-    first: int  # of the groups
-    stop: int
+# Some blocks (n, 3): where their values begin, their first rows and their widths.
+Part = Array
 
 
 class CompiledBlocks:
-    """Both products of a matrix of float32 or float64."""
+    """Both products of a matrix of float32 or float64, whose blocks have several rows."""
 
     def __init__(self, blocks: Blocks) -> None:
         self.blocks = blocks
-        self.runs = np.array(blocks.runs(), np.int64).reshape(-1, 4)
-        self.routine = blas.address(blocks.matrix.dtype)
+        self.runs = blocks.runs()
 
-    def takes(self, items: int) -> bool:
-        """Whether it can multiply so many columns, and is faster than the plain product."""
-        return (
-            self.routine is not None
-            and len(self.runs) > 0
-            and self.blocks.matrix.indices.dtype == np.int32
-            and self.blocks.positions * items <= blas.LARGEST
-            and (self.blocks.height > 1 or items >= FEW)
-        )
-
-    @property
-    def takes_turns(self) -> bool:
-        """Whether parts of the transposed product can go side by side."""
-        return bool(self._turns)
+    def takes(self, _items: int, transposed: bool) -> bool:
+        """Whether there is anything to multiply, in parts that can go side by side."""
+        return bool(self.runs) and (not transposed or bool(self._turns))
 
     def forward(self, x: Array) -> Array:
         """matrix @ x."""
-        start, stop, *_ = self.runs.T
-        full = int((stop - start).sum()) == self.blocks.positions  # every row has entries
-        y = (np.empty if full else np.zeros)((self.blocks.matrix.shape[0], x.shape[1]), x.dtype)
-        self._run(False, np.ascontiguousarray(x), y, [self._forward])
+        filled = sum(run.stop - run.start for run in self.runs) == self.blocks.positions
+        shape = self.blocks.matrix.shape[0], x.shape[1]
+        y, past = result(shape, x.dtype, zero=not filled)
+        self._run("forward", np.ascontiguousarray(x), y, [self._forward], past)
         return y
 
     def backward(self, g: Array) -> Array:
         """matrix.T @ g."""
         x = np.zeros((self.blocks.matrix.shape[1], g.shape[1]), g.dtype)
-        self._run(True, x, np.ascontiguousarray(g), self._turns)
+        rows = np.arange(self.blocks.height, dtype=np.int32) * self._apart[1]
+        self._run("backward", x, np.ascontiguousarray(g), self._turns, rows, not self._once)
         return x
 
-    def _run(self, transposed: bool, x: Array, y: Array, turns: list[list[Part]]) -> None:
-        blocks, matrix = self.blocks, self.blocks.matrix
-        most = max(1, WIDTH // x.itemsize)
-        compiled = loops(WORTH)
-        shape = compiled.Shape(blocks.groups, blocks.height, blocks.positions, blocks.last)
-        size = int(self.runs[:, 2].max()) * min(most, x.shape[1])
+    def _run(self, kind: str, x: Array, y: Array, turns: list[list[Part]], *others: Any) -> None:
+        blocks, items, compiled = self.blocks, x.shape[1], loops(WORTH)
+        most = min(max(1, WIDTH // x.itemsize), items)
+        size = max(blocks.height, *(run.width for run in self.runs)) * most
+        arrays = blocks.matrix.data, blocks.matrix.indices
+        if items == 1:
+            kind, others, x, y = f"{kind}_one", (), x.ravel(), y.ravel()
+        loop: Callable[..., None] = getattr(compiled, kind)
 
         def work(parts: list[Part]) -> None:
-            gemm = compiled.Gemm(
-                self.routine, np.frombuffer(b"NT", np.uint8), np.array([0, 1], x.dtype),
-                np.zeros(5, np.int32), np.empty(size, x.dtype),
-            )  # fmt: skip
+            room = np.empty(size, x.dtype)
             for part in parts:
-                for some in slices(x.shape[1], most):
-                    compiled.multiply(
-                        transposed, matrix.data, matrix.indices, x, y, part.runs, shape,
-                        (part.first, part.stop), (some.start, some.stop), gemm,
-                    )  # fmt: skip
+                told = *arrays, x, y, part, blocks.height, self._apart
+                if items == 1:
+                    loop(*told, room)
+                    continue
+                for first in range(0, items, most):
+                    loop(*told, (first, min(first + most, items)), room, *others)
 
         for parts in turns:
-            blas.side_by_side(work, split(parts, threads()))
+            blas.on_threads(work, split(parts, threads()))
+
+    @property
+    def _apart(self) -> tuple[int, int]:
+        """From row to row of a block, in data and in the result; in data 0 for its width."""
+        blocks = self.blocks
+        if blocks.last:
+            return 0, 1
+        return blocks.matrix.nnz // blocks.channels, blocks.positions
+
+    @cached_property
+    def _once(self) -> bool:
+        """Whether no input is read twice."""
+        spots = np.concatenate([self.blocks.spots(run) for run in self.runs])
+        return len(np.unique(spots)) == len(spots)
 
     @cached_property
     def _forward(self) -> list[Part]:
         by_groups = not self.blocks.last and self.blocks.groups >= PARTS[0]
-        return self._by_groups() if by_groups else self._by_positions(PARTS[0])
+        return self._by_groups() if by_groups else list(self._by_positions(PARTS[0]))
 
     @cached_property
     def _turns(self) -> list[list[Part]]:
@@ -95,33 +94,58 @@ class CompiledBlocks:
         if not self.blocks.last and self.blocks.groups >= PARTS[0]:
             return [self._by_groups()]
         for number in PARTS:
-            parts = self._by_positions(number)
-            reads = [self._reads(part) for part in parts]
+            reads = [self._reads(some) for some in self._cut(number)]
             if all(stop < start for (_, stop), (start, _) in zip(reads, reads[2:], strict=False)):
+                parts = list(self._by_positions(number))
                 return [parts[::2], parts[1::2]]
         return [self._by_groups()] if self.blocks.groups >= PARTS[-1] else []
 
     def _by_groups(self) -> list[Part]:
         groups = split(range(self.blocks.groups), PARTS[0])
-        return [Part(self.runs, some[0], some[-1] + 1) for some in groups]
+        return [self._places(self.runs, some) for some in groups]
 
-    def _by_positions(self, number: int) -> list[Part]:
+    def _by_positions(self, number: int) -> Iterator[Part]:
+        for some in self._cut(number):
+            yield self._places(some, range(self.blocks.groups))
+
+    def _cut(self, number: int) -> list[list[Run]]:
         """So many parts of about as many entries, or fewer."""
-        start, stop, width, before = self.runs.T
         entries = np.zeros(self.blocks.positions, np.int64)
-        for first, end, each, _ in self.runs:
-            entries[first:end] = each
+        for run in self.runs:
+            entries[run.start : run.stop] = run.width
         done = np.cumsum(entries)
         cuts = np.searchsorted(done, done[-1] * np.arange(1, number) // number, "right")
-        bounds = np.unique([0, *cuts, self.blocks.positions])
-        found = []
-        for low, high in pairwise(bounds):
-            first, end = np.maximum(start, low), np.minimum(stop, high)
-            runs = np.stack([first, end, width, before + (first - start) * width], axis=1)
-            found.append(Part(np.ascontiguousarray(runs[first < end]), 0, self.blocks.groups))
-        return [part for part in found if len(part.runs)]
+        bounds = np.unique([0, *cuts, self.blocks.positions]).tolist()
+        parts = [list(self._inside(low, high)) for low, high in pairwise(bounds)]
+        return [part for part in parts if part]
 
-    def _reads(self, part: Part) -> tuple[int, int]:
+    def _inside(self, low: int, high: int) -> Iterator[Run]:
+        """The runs between two positions."""
+        for run in self.runs:
+            first, stop = max(run.start, low), min(run.stop, high)
+            if first < stop:
+                before = run.before + (first - run.start) * run.width
+                yield Run(first, stop, run.width, before)
+
+    def _places(self, runs: list[Run], groups: range) -> Part:
+        """The blocks of some positions and groups: channels that lie innermost change fastest."""
+        blocks, (entries, apart) = self.blocks, self._apart
+        group = np.array(groups) * blocks.height
+        found = []
+        for start, stop, width, before in runs:
+            number = np.arange(stop - start)
+            if blocks.last:
+                at = (before + number * width)[:, None] * blocks.channels + group * width
+                row = (start + number)[:, None] * blocks.channels + group
+            else:
+                at = group[:, None] * entries + before + number * width
+                row = group[:, None] * apart + start + number
+            found.append((at, row, np.full_like(at, width)))
+        axis = 0 if blocks.last else 1
+        parts = (np.concatenate(some, axis=axis).ravel() for some in zip(*found, strict=True))
+        return np.stack(list(parts), axis=1)
+
+    def _reads(self, runs: list[Run]) -> tuple[int, int]:
         """The first and the last input position that is read."""
-        spots = [self.blocks.spots(Run(*run)) for run in part.runs.tolist()]
+        spots = [self.blocks.spots(run) for run in runs]
         return min(int(some.min()) for some in spots), max(int(some.max()) for some in spots)
