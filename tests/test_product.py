@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal as same
 
 import toeplitz
-from toeplitz import products
+from toeplitz import products, results
 from toeplitz.compiled import WORTH, loops
-from toeplitz.products import blocks, compiled, ranges, results, shifted
+from toeplitz.products import blocks, compiled, ranges, shifted
 
 LAYOUTS = st.sampled_from(("channels_first", "channels_last"))
 DTYPES = tuple(map(np.dtype, "bBhHiIlLqQfdgFDG"))  # what scipy.sparse holds, bool excepted

@@ -1,121 +1,65 @@
-"""Channels by themselves, side by side: each vector of outputs is a sum kept in a register.
+"""Channels by themselves, side by side: a vector of inputs meets a vector of numbers."""
 
-The outputs of a run are gone through as they lie in memory, some channels at a time: for each tap
-a vector of inputs meets one of its numbers.
-"""
-
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
 from toeplitz.arrays import Array
-from toeplitz.compiled.vectors import BYTES, PLACE, Vectors, kind_of, one_of, place
+from toeplitz.compiled.shifted import HEIGHTS, Shifted
+from toeplitz.compiled.tiles import TALL, tiles_of
+from toeplitz.compiled.vectors import BYTES
 
 loop = njit(nogil=True, cache=True, error_model="numpy")
 
-TAPS = 9  # at a time: a kernel of 3x3
+ROWS = max(HEIGHTS[TALL])  # outputs that are gone through for some channels, then for the next
 
 
-class Run:
-    """The outputs of a run by so many taps, written as instructions.
+class SideBySide(Shifted):
+    """A tile whose rows meet each another row of b, all by the vectors of one row of a."""
 
-    given: addresses of inputs, numbers, outputs and the places of the taps; how many outputs, and
-    how many channels; whether the outputs are added to.
-    """
-
-    def __init__(self, builder: Any, number: Any, taps: int, given: Any) -> None:
-        self.build, self.taps, self.vectors = builder, taps, Vectors(builder, number)
-        self.x, self.w, self.y, self.places, self.outputs, self.channels, self.add = given
-
-    def write(self) -> None:
-        """All outputs, from the block where the builder stands to a new one."""
-        build, before = self.build, self.build.block
-        step = build.mul(self.channels, place(self.vectors.size))
-        numbers = [build.add(self.w, build.mul(step, place(tap))) for tap in range(self.taps)]
-        inputs = []
-        for tap in range(self.taps):
-            at = build.inttoptr(build.add(self.places, place(8 * tap)), PLACE.as_pointer())
-            inputs.append(build.add(self.x, build.mul(build.load(at), place(self.vectors.size))))
-        names = "output", "channel", "after", "end"
-        output, channel, after, end = (build.append_basic_block(name) for name in names)
-        build.branch(output)
-
-        build.position_at_end(output)
-        left, cell = build.phi(PLACE), build.phi(PLACE)
-        left.add_incoming(self.outputs, before)
-        cell.add_incoming(place(0), before)
-        build.branch(channel)
-
-        build.position_at_end(channel)
-        more, at = build.phi(PLACE), build.phi(PLACE)
-        more.add_incoming(self.channels, output)
-        at.add_incoming(place(0), output)
-        self._vector(numbers, inputs, build.add(cell, at), at, more)
-        fewer = build.sub(more, place(self.vectors.count))
-        more.add_incoming(fewer, channel)
-        at.add_incoming(build.add(at, place(BYTES)), channel)
-        build.cbranch(build.icmp_signed(">", fewer, place(0)), channel, after)
-
-        build.position_at_end(after)
-        fewer = build.sub(left, place(1))
-        left.add_incoming(fewer, after)
-        cell.add_incoming(build.add(cell, step), after)
-        build.cbranch(build.icmp_signed(">", fewer, place(0)), output, end)
-        build.position_at_end(end)
-
-    def _vector(
-        self, numbers: list[Any], inputs: list[Any], offset: Any, channel: Any, there: Any
-    ) -> None:
-        """One vector of outputs; channel: bytes before it; there: how many channels from it on."""
-        build, vectors = self.build, self.vectors
-        here, to = vectors.first(there), vectors.at(build.add(self.y, offset))
-        add = build.icmp_signed("!=", self.add, place(0))
-        total = vectors.load(to, build.select(add, here, vectors.nobody))
-        for number, source in zip(numbers, inputs, strict=True):
-            values = (build.add(number, channel), build.add(source, offset))
-            total = vectors.sum(total, *(vectors.load(vectors.at(one), here) for one in values))
-        vectors.store(total, to, here)
+    def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> Iterator[Any]:
+        before, numbers = iter(sums), [self.vectors.load(*one) for one in self._across(at_a)]
+        for apart in self.apart:
+            here = self._across(self.build.gep(at_b, [apart]))
+            for number, one in zip(numbers, here, strict=True):
+                yield self.vectors.sum(next(before), number, self.vectors.load(*one))
 
 
-@intrinsic
-def _run(_typing: Any, like: Any, taps: Any, given: Any) -> Any:
-    """A run by one tap more than so many; like: an array of the dtype."""
-
-    def write(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        number = kind_of(like.dtype)
-        everything = cgutils.unpack_tuple(builder, values[2])
-        one_of(
-            builder, values[1], range(1, TAPS + 1),
-            lambda taps: Run(builder, number, taps, everything).write(),
-        )  # fmt: skip
-        return context.get_dummy_value()
-
-    return types.void(like, taps, given), write
+tiles = tiles_of(HEIGHTS, {**HEIGHTS}, SideBySide)
 
 
 @loop
 def side_by_side(
-    like: Array, x: int, weights: int, y: int, runs: Array, places: Array, channels: int
-) -> None:
-    """y[run + p C + c] = the sum over the taps t of weights[t, c] x[run + places[t] + p C + c].
+    like: Array, x: int, weights: int, y: int, stretches: Array, terms: Array, channels: int,
+    past: bool,
+) -> None:  # fmt: skip
+    """y[p + i, c] = sums over terms of weights[tap, c] x[place + i step + c], for stretches.
 
-    like: an array of the dtype. x, weights, y: addresses. runs (n, 3): places in x and y, and how
-    many outputs. places (taps,). channels: C.
+    like: an array of the dtype. x, weights, y: addresses. stretches (n, 6): p and how many i,
+    the terms (first, stop), step, and numbers of x before. terms (3, m): numbers of weights before
+    the tap, place, and 0. channels: how many c. past: y is aligned, its channels are whole
+    vectors, and it is best stored past the caches.
     """
-    size, taps = like.itemsize, len(places)
-    for i in range(len(runs)):
-        for first in range(0, taps, TAPS):
-            _run(
-                like,
-                np.int64(min(TAPS, taps - first) - 1),
-                (
-                    x + size * runs[i, 0],
-                    weights + size * first * channels,
-                    y + size * runs[i, 1],
-                    places.ctypes.data + first * places.itemsize,
-                    runs[i, 2], channels, int(first > 0),
-                ),
-            )  # fmt: skip
+    size = like.itemsize
+    wide, state = TALL * (BYTES // size), np.zeros(2, np.int64)
+    taps, places, zeros = terms[0].ctypes.data, terms[1].ctypes.data, terms[2].ctypes.data
+    for i in range(len(stretches)):
+        output, many, first, stop, step, begin = stretches[i]
+        # What the next stretch reads last is what was not read before.
+        following = stretches[min(i + 1, len(stretches) - 1)]
+        state[0] = x + size * (following[5] + terms[1, following[3] - 1])
+        state[1] = 1 << 40
+        told = terms.itemsize * first
+        told = taps + told, places + told, zeros + told, stop - first
+        for row in range(0, many, ROWS):
+            for column in range(0, channels, wide):
+                tiles(
+                    like, weights + size * column,
+                    x + size * (begin + row * step + column),
+                    y + size * ((output + row) * channels + column), told,
+                    (min(ROWS, many - row), 1, min(wide, channels - column)),
+                    (0, 0, 0, step, 0), (channels, 0),
+                    (state.ctypes.data, 1 << 40, 0), (int(past), 0), 0, 0,
+                )  # fmt: skip

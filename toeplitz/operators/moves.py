@@ -97,7 +97,7 @@ class Moved(Stage):
                     tap = tap * axis.count + move[0]
                 else:
                     which = which * axis.count + move[0]
-            return lane * which + beside * tap
+            return int(lane * which + beside * tap)
 
         moves, blanks = self.moves(block)
         copies = [

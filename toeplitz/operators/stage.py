@@ -12,6 +12,7 @@ from toeplitz.arrays import Array, DType
 from toeplitz.blas import Gemm
 from toeplitz.compiled import loops
 from toeplitz.operators.lanes import Blank, Move, Plan
+from toeplitz.results import aligned
 
 
 class Block(NamedTuple):
@@ -28,7 +29,8 @@ class Form(NamedTuple):
 
     An item is (G, C/G, *S, T) in channels_first, T items lying innermost, or (*S, G, C/G) in
     channels_last. across: so are the outputs alone, and the inputs as in channels_first. direct:
-    the inputs are read where they are. sliced: only some of the innermost items are meant.
+    the inputs are read where they are. sliced: only some of the innermost items are meant. past:
+    the outputs are best stored past the caches, see results.
     """
 
     last: bool
@@ -39,6 +41,7 @@ class Form(NamedTuple):
     across: bool = False
     items: int = 1
     shared: bool = False
+    past: bool = False
 
     @property
     def lanes_last(self) -> bool:
@@ -78,7 +81,9 @@ class Stage:
         sheet = (groups, plan.height, rows, *self.later, form.innermost)
         if self.outputs_last:
             sheet = (rows, *self.later, groups, plan.height)
-        self.lanes = np.zeros(shape[:0] if form.direct or form.shared else shape, form.dtype)
+        self.lanes = aligned(
+            shape[:0] if form.direct or form.shared else shape, form.dtype, zero=True
+        )
         self.sheet = self.new_sheet(sheet if self.by_sheet else ())
         self._shape = shape
         self._known: dict[Any, Any] = {}
@@ -100,7 +105,7 @@ class Stage:
 
     def new_sheet(self, shape: tuple[int, ...]) -> Array:
         """The memory of the sheet."""
-        return np.zeros(shape, self.form.dtype)
+        return aligned(shape, self.form.dtype, zero=True)
 
     def load(self, item: Array, block: Block) -> int:
         """Put the inputs of a block into the lanes: their address.

@@ -14,10 +14,11 @@ from toeplitz.arrays import Array, DType
 from toeplitz.compiled import loops
 from toeplitz.conv import Conv
 from toeplitz.operators.blocks import Cut, Shares
-from toeplitz.operators.depthwise import depthwise
+from toeplitz.operators.depthwise import depthwise, readable
 from toeplitz.operators.lanes import Lanes, Plan
 from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.operators.summed import DTYPES, Summed, in_panels
+from toeplitz.results import aligned, result
 from toeplitz.threads import split
 
 FEW = 8  # channels
@@ -56,6 +57,8 @@ class Structured:
         few = self.last and self.plan.width < FEW and not self.plan.unit
         self.across = few and dtype.kind != "c"
         self.direct = whole and not (self.plan.unit or self.across)
+        alone = self.plan.unit and self.last and dtype.char in DTYPES and kind == "forward"
+        self.in_place = alone and bool(loops(conv.macs)) and readable(self.plan)
         # The flat numbers of w as the products take them: a matrix for each tap and group.
         apart = [3 + axis for axis, lanes in enumerate(self.plan.axes) if not lanes.merged]
         beside = [3 + axis for axis, lanes in enumerate(self.plan.axes) if lanes.merged]
@@ -78,7 +81,8 @@ class Structured:
 
     def weights(self, w: Array) -> Array:
         """w in the order of the products."""
-        return w.astype(self.dtype, copy=False).ravel()[self.order]
+        flat, ours = w.astype(self.dtype, copy=False).ravel(), aligned(self.order.shape, self.dtype)
+        return flat.take(self.order, out=ours, mode="clip")  # "raise" would copy
 
     def forward(
         self, x: Array, weights: Array, innermost: bool = False, out: Array | None = None,
@@ -89,9 +93,9 @@ class Structured:
         others: products of the same lanes, with their weights and where they go.
         """
         items = self._inputs(x, innermost)
-        y = out
+        y, past = out, False
         if y is None:
-            y = np.empty(self._shape(x, self.conv.output_shape, innermost), self.dtype)
+            y, past = result(self._shape(x, self.conv.output_shape, innermost), self.dtype)
         outputs = self._views(y, self.conv.output_shape, innermost)
 
         def run(stage: Stage, block: Block) -> None:
@@ -107,12 +111,13 @@ class Structured:
             (products, numbers, products._views(array, products.conv.output_shape, innermost))
             for products, numbers, array in others
         ]
-        direct = self.direct and all(item.flags.c_contiguous for item in items)
+        direct = self.direct or (self.in_place and not others)
+        direct = direct and all(item.flags.c_contiguous for item in items)
         gaps = not all(item.flags.c_contiguous for item in outputs)
         blocks = self.cut.blocks(items)
         if self.summed and self.last and y.flags.c_contiguous and len(blocks) == len(items):
             blocks = self.cut.together(blocks)
-        self._run("forward", run, [self.cut.even(blocks)], items, direct, gaps)
+        self._run("forward", run, [self.cut.even(blocks)], items, direct, gaps, past)
         return y
 
     def beside(
@@ -212,7 +217,7 @@ class Structured:
 
     def _run(
         self, kind: str, run: Run, phases: list[Shares], items: Sequence[Array], direct: bool,
-        gaps: bool = False,
+        gaps: bool = False, past: bool = False,
     ) -> None:  # fmt: skip
         def work(share: list[Block]) -> None:
             mine: dict[tuple[str, Form, int], Stage] = {}
@@ -222,8 +227,9 @@ class Structured:
                     innermost = items[block.item].shape[-1]
                     sliced |= not items[block.item].flags.c_contiguous
                 form = Form(
-                    self.last, self.dtype, innermost, direct, sliced, self.across, block.items
-                )
+                    self.last, self.dtype, innermost, direct, sliced, self.across, block.items,
+                    past=past,
+                )  # fmt: skip
                 key = kind, form, rows
                 if key not in mine:
                     mine[key] = self._stage(*key)

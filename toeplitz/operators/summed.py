@@ -16,6 +16,7 @@ from toeplitz.compiled import loops
 from toeplitz.operators.lanes import Plan
 from toeplitz.operators.moves import Moved
 from toeplitz.operators.stage import Form, Stage
+from toeplitz.results import aligned
 
 DTYPES = "fd"
 LONG = 256  # outputs that sums over positions go through at a time
@@ -37,7 +38,7 @@ class Summed(Moved):
         self._turned = kind == "weights" and not form.last
         super().__init__(kind, plan, form, rows)
         if form.items > 1:
-            self.lanes = np.zeros((form.items, *self.lanes.shape), form.dtype)[0]
+            self.lanes = aligned((form.items, *self.lanes.shape), form.dtype, zero=True)[0]
 
     @property
     def outputs_last(self) -> bool:

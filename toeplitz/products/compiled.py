@@ -11,7 +11,7 @@ from toeplitz import blas
 from toeplitz.arrays import Array
 from toeplitz.compiled import WORTH, loops
 from toeplitz.products.blocks import Blocks, Run
-from toeplitz.products.results import result
+from toeplitz.results import result
 from toeplitz.threads import split, threads
 
 PARTS = 16, 12, 8, 4  # of the work, whatever the number of threads: sums are then the same

@@ -16,7 +16,7 @@ from toeplitz.arrays import Array
 from toeplitz.axis import Indices
 from toeplitz.compiled import WORTH, loops
 from toeplitz.products.blocks import Blocks
-from toeplitz.products.results import result
+from toeplitz.results import result
 from toeplitz.threads import slices, split, threads
 
 FEW = 4  # columns below which the plain product is as fast
