@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from toeplitz.arrays import Array
-from toeplitz.compiled.rows import MOST, gather
+from toeplitz.compiled.gather import MOST, gather
 from toeplitz.compiled.tile import LINE, Tile
 from toeplitz.compiled.tiles import PARTIAL, TALL, WHOLE, part, tiles_of
 from toeplitz.compiled.vectors import BYTES

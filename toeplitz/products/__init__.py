@@ -34,14 +34,15 @@ class Product:
         own. Its values may be changed in place; they are not copied, nor transposed.
 
     The rows of one position and group, one for each output channel of the group, have the same
-    columns. Their values stand in CSR as one dense block (O/G, K): BLAS multiplies it with the K
-    rows of X, gathered once. That is also why there is no product in BSR: its replicated blocks
-    (O/G, C/G) are parts of this one, with the same values stored. Blocks are used for float32
-    and float64; of complex numbers BLAS makes nan where the plain product has inf. They and
-    integers go through the plain product of ranges of rows, one for each core at a time. Small
-    products are the plain ones, and so is every product on a GPU, where cupyx's own uses the
-    device. Where numba is installed, its compiled loops go from block to block, and take the
-    rows of depthwise layers, too, which share nothing; without it those go the plain way.
+    columns. Their values stand in CSR as one dense block (O/G, K), which meets the K rows of X
+    that were gathered once. That is also why there is no product in BSR: its replicated blocks
+    (O/G, C/G) are parts of this one, with the same values stored. Where numba is installed,
+    compiled loops go from block to block, for float32 and float64, and a sum stays in a register
+    until it is whole; rows of depthwise layers, which share nothing, are told by what the row
+    before reads. Without numba BLAS multiplies the blocks, and depthwise layers go the plain way.
+    Of complex numbers BLAS makes nan where the plain product has inf. They and integers go through
+    the plain product of ranges of rows, one for each core at a time. Small products are the plain
+    ones, and so is every product on a GPU, where cupyx's own uses the device.
 
     Errors: ValueError for an array of another shape; else those of the plain product.
 
