@@ -51,6 +51,7 @@ CONVS = [
     toeplitz.Conv((3, 23, 30), (48, 3, 5, 7), stride=2, padding=(2, 3)),
     toeplitz.Conv((64, 12, 15), (96, 32, 1, 3), groups=2, stride=(1, 2)),
     toeplitz.Conv((66, 40, 40), (32, 66, 1, 1)),
+    toeplitz.Conv((9, 20, 15), (70, 9, 1, 1)),
     toeplitz.Conv((17, 600), (18, 17, 3), padding=((4, 0),), stride=3),
     toeplitz.Conv((16, 7, 8, 9), (16, 16, 3, 3, 3), padding=1),
     toeplitz.Conv((32, 20, 18), (32, 32, 3, 3), padding=1, padding_mode="circular"),
@@ -112,7 +113,7 @@ def test_explicit_products_of_wide_layers_are_the_plain_ones(conv, layout, dtype
 def test_loops_are_compiled_once_for_a_dtype(monkeypatch):
     monkeypatch.setattr("toeplitz.compiled.WORTH", 0)
     monkeypatch.setattr("toeplitz.products.SMALL", 0)
-    for conv, layout in product(CONVS[4:9], LAYOUTS):  # of one to three axes
+    for conv, layout in product(CONVS[4:10], LAYOUTS):  # of one to three axes
         operator = conv.operator(np.ones(conv.weight_shape, "f4"), layout)
         operator.T @ (operator @ np.ones((operator.shape[1], 2), "f4"))
         T = conv.product(np.ones(conv.weight_shape, "f4"), layout)

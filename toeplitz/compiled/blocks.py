@@ -86,10 +86,12 @@ def forward(
 def backward(
     data: Array, indices: Array, x: Array, y: Array, places: Array, height: int,
     apart: tuple[int, int], items: tuple[int, int], room: Array, rows: Array, add: bool,
+    past: bool,
 ) -> None:  # fmt: skip
     """x += blocks.T @ y, or x = if each of its rows is met once; see forward.
 
-    rows: numbers of the rows of a block, counted from the first.
+    rows: numbers of the rows of a block, counted from the first. past: x is aligned, not added to,
+    and stored past the caches.
     """
     size, pitch, (first, stop) = data.itemsize, x.shape[1], items
     count, wide = stop - first, TALL * (BYTES // size)
@@ -115,5 +117,5 @@ def backward(
                     alone, (width, some, min(wide, count - column)),
                     (1, 1, step, 0, count), (pitch, which),
                     (state.ctypes.data, lines, size * step - LINE * lines),
-                    (0, int(add or begun > 0)), 0, 0,
+                    (int(past and height <= ROWS), int(add or begun > 0)), 0, 0,
                 )  # fmt: skip

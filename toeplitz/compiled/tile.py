@@ -157,7 +157,7 @@ class Tile:
             for value, one in zip(sums, results, strict=True):
                 self.vectors.store(value, *one, past=past)
 
-        if self.case.partial or self.listed:
+        if self.case.partial:
             put(past=False)
             return
         with self.build.if_else(self._past) as (past, near):

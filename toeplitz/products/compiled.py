@@ -42,9 +42,10 @@ class CompiledBlocks:
 
     def backward(self, g: Array) -> Array:
         """matrix.T @ g."""
-        x = np.zeros((self.blocks.matrix.shape[1], g.shape[1]), g.dtype)
+        shape, once = (self.blocks.matrix.shape[1], g.shape[1]), self._once and g.shape[1] > 1
+        x, past = result(shape, g.dtype) if once else (np.zeros(shape, g.dtype), False)
         rows = np.arange(self.blocks.height, dtype=np.int32) * self._apart[1]
-        self._run("backward", x, np.ascontiguousarray(g), self._turns, rows, not self._once)
+        self._run("backward", x, np.ascontiguousarray(g), self._turns, rows, not once, past)
         return x
 
     def _run(self, kind: str, x: Array, y: Array, turns: list[list[Part]], *others: Any) -> None:
@@ -79,9 +80,11 @@ class CompiledBlocks:
 
     @cached_property
     def _once(self) -> bool:
-        """Whether no input is read twice."""
+        """Whether every input is read, and none twice."""
         spots = np.concatenate([self.blocks.spots(run) for run in self.runs])
-        return len(np.unique(spots)) == len(spots)
+        channels = self.blocks.groups * self.blocks.inputs
+        every = len(spots) * channels == self.blocks.matrix.shape[1]
+        return every and len(np.unique(spots)) == len(spots)
 
     @cached_property
     def _forward(self) -> list[Part]:
