@@ -20,7 +20,7 @@ ENDLESS = 1 << 40
 class Shifted(Tile):
     """A tile whose rows meet each another row of b, by numbers so many steps apart.
 
-    The step in a is another one for each term.
+    The step in a is another one for each term. Places in b are counted in steps of b.
     """
 
     alone = True
@@ -32,9 +32,12 @@ class Shifted(Tile):
         self.inside = self._multiples(given.step_a, self.taps - 1)
 
     def _term(self, index: Any) -> tuple[Any, Any]:
-        at_a, at_b = super()._term(index)
-        self.step = self._of_list(self.given.steps, index)
-        return self.build.gep(at_a, [self.build.mul(self.step, self.given.before)]), at_b
+        build, given = self.build, self.given
+        lists = given.places_a, given.places_b, given.steps
+        place_a, place_b, self.step = (self._of_list(one, index) for one in lists)
+        place_a = build.add(place_a, build.mul(self.step, given.before))
+        place_b = build.mul(place_b, given.step_b)
+        return build.gep(self.a, [place_a]), build.gep(self.b, [place_b])
 
     def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> Iterator[Any]:
         """The sums with the products of all numbers of a term: a row of b is loaded once."""
@@ -72,7 +75,7 @@ def shifted(
     b and c are contiguous, of N numbers a row. stretches (n, 7): the first row of c, how many, its
     terms (first, stop), the steps from row to row of b and c, and the step in data between the
     numbers of a term: 0 if it has one, else it has THREES, which meet rows of b as far apart.
-    terms (3, m): where a term's number stands in data, what number of b it meets, and the step in
+    terms (3, m): where a term's number stands in data, which row of b it meets, and the step in
     data from a row of c to the next. groups: all of it for the first to the last, each so many
     steps in data, rows of b and rows of c behind the one before. past: c is aligned, and stored
     past the caches.
@@ -91,11 +94,11 @@ def shifted(
             told = in_a + told, in_b + told, moves + told, stop - first
             # What the next stretch reads last is what was not read before.
             last = stretches[min(i + 1, len(stretches) - 1), 3] - 1
-            state[0], state[1] = at_b + size * terms[1, last], ENDLESS
+            state[0], state[1] = at_b + size * terms[1, last] * pitch, ENDLESS
             for column in range(0, pitch, wide):
                 tiles(
                     data, at_a, at_b + size * column, at_c + size * (row * pitch + column), told,
                     (count, 1, min(wide, pitch - column)),
-                    (0, 0, inside, row_b * pitch, 0), (row_c * pitch, 0),
+                    (0, 0, inside, row_b * pitch, pitch), (row_c * pitch, 0),
                     (state.ctypes.data, ENDLESS, 0), (int(past), 0), 0, int(inside != 0),
                 )  # fmt: skip

@@ -60,6 +60,6 @@ def side_by_side(
                     x + size * (begin + row * step + column),
                     y + size * ((output + row) * channels + column), told,
                     (min(ROWS, many - row), 1, min(wide, channels - column)),
-                    (0, 0, 0, step, 0), (channels, 0),
+                    (0, 0, 0, step, 1), (channels, 0),
                     (state.ctypes.data, 1 << 40, 0), (int(past), 0), 0, 0,
                 )  # fmt: skip

@@ -64,13 +64,12 @@ class Shifted:
         matrix, groups = self.blocks.matrix, 1 if self.blocks.last else self.blocks.groups
         b, filled = np.ascontiguousarray(b), table.stretches[:, 1].sum() * groups == rows
         c, past = result((rows, b.shape[1]), b.dtype, zero=not filled)
-        terms = table.terms * [[1], [b.shape[1]], [1]]
         compiled = loops(WORTH)
 
         def work(part: tuple[range, range]) -> None:
             some, groups = part
             compiled.shifted(
-                matrix.data, b, c, table.stretches[some.start : some.stop], terms,
+                matrix.data, b, c, table.stretches[some.start : some.stop], table.terms,
                 (groups.start, groups.stop), table.steps, past,
             )  # fmt: skip
 
