@@ -117,7 +117,11 @@ def test_loops_are_compiled_once_for_a_dtype(monkeypatch):
         operator = conv.operator(np.ones(conv.weight_shape, "f4"), layout)
         operator.T @ (operator @ np.ones((operator.shape[1], 2), "f4"))
         T = conv.product(np.ones(conv.weight_shape, "f4"), layout)
-        T.T @ (T @ np.ones((T.shape[1], 40), "f4"))
+        X = np.ones((T.shape[1], 40), "f4")
+        T.T @ (T @ X)
+        for array in (X, T.matrix.data, T.matrix.indices):
+            array.flags.writeable = False
+        T @ X
     for name in ("sums", "move", "clear", "side_by_side", "forward", "backward", "shifted"):
         assert 0 < len(getattr(compiled, name).signatures) <= 2, name  # float32 and float64
 

@@ -15,6 +15,7 @@ from toeplitz.compiled.vectors import BYTES
 
 loop = njit(nogil=True, cache=True, error_model="numpy")
 HEIGHTS, CUT = ({n: some[n] for n in range(1, TALL + 1)} for some in (WHOLE, PARTIAL))
+INDEX = 4  # bytes of an index
 ROWS = 64  # of a block whose products with the transpose are added at a time
 
 
@@ -50,41 +51,39 @@ def _gather(
 
 @loop
 def forward(
-    data: Array, indices: Array, x: Array, y: Array, places: Array, height: int,
+    like: Array, arrays: tuple[int, int, int, int], places: Array, height: int,
     apart: tuple[int, int], items: tuple[int, int], room: Array, past: bool,
 ) -> None:  # fmt: skip
     """y = blocks @ x, for some blocks and some of N items.
 
-    x (columns, N) and y (rows, N) are contiguous. places (n, 3): where the values of a block of so
-    many rows begin, its first row and its width. apart: from row to row, in data and in y; in data
-    0 for the width. items: the first, and where to stop. room: for the rows that a block reads.
+    like: an array of the dtype. arrays: addresses of data and indices, 32 bits each, and of the
+    items' numbers in x (columns, N) and y (rows, N). places (n, 3): where the values of a block of
+    so many rows begin, its first row and its width. apart: from row to row, in data and in y; in
+    data 0 for the width. items: how many are meant, and N. room: for the rows that a block reads.
     past: y is aligned, and stored past the caches.
     """
-    size, pitch, (first, stop) = data.itemsize, x.shape[1], items
-    count, wide = stop - first, TALL * (BYTES // size)
-    zero, state = np.zeros(1, np.int64), np.zeros(2, np.int64)
-    alone = zero.ctypes.data, zero.ctypes.data, 0, 1
-    at_x, at_y = x.ctypes.data + size * first, y.ctypes.data + size * first
+    (data, indices, x, y), size, (count, pitch) = arrays, like.itemsize, items
+    wide, scratch = TALL * (BYTES // size), np.zeros(3, np.int64)
+    zero, state = scratch.ctypes.data, scratch.ctypes.data + scratch.itemsize
     for at, row, width in places:
-        which, block = indices.ctypes.data + indices.itemsize * at, data.ctypes.data + size * at
-        _gather(data, which, at_x, room.ctypes.data, width, pitch, count)
-        step = apart[0] if apart[0] else width
+        _gather(like, indices + INDEX * at, x, room.ctypes.data, width, pitch, count)
+        step, block = apart[0] if apart[0] else width, data + size * at
         lines = (size * width + LINE - 1) // LINE
         # What the next block reads.
-        state[0], state[1] = block + size * width * (1 if apart[0] else height), lines
+        scratch[1] = block + size * width * (1 if apart[0] else height)
+        scratch[2] = lines
         for column in range(0, count, wide):
             tiles(
-                data, block, room.ctypes.data + size * column,
-                at_y + size * (row * pitch + column),
-                alone, (height, width, min(wide, count - column)),
+                like, block, room.ctypes.data + size * column, y + size * (row * pitch + column),
+                (zero, zero, 0, 1), (height, width, min(wide, count - column)),
                 (step, step, 1, 0, count), (pitch * apart[1], 0),
-                (state.ctypes.data, lines, size * step - LINE * lines), (int(past), 0), 0, 0,
+                (state, lines, size * step - LINE * lines), (int(past), 0), 0, 0,
             )  # fmt: skip
 
 
 @loop
 def backward(
-    data: Array, indices: Array, x: Array, y: Array, places: Array, height: int,
+    like: Array, arrays: tuple[int, int, int, int], places: Array, height: int,
     apart: tuple[int, int], items: tuple[int, int], room: Array, rows: Array, add: bool,
     past: bool,
 ) -> None:  # fmt: skip
@@ -93,29 +92,26 @@ def backward(
     rows: numbers of the rows of a block, counted from the first. past: x is aligned, not added to,
     and stored past the caches.
     """
-    size, pitch, (first, stop) = data.itemsize, x.shape[1], items
-    count, wide = stop - first, TALL * (BYTES // size)
-    zero, state = np.zeros(1, np.int64), np.zeros(2, np.int64)
-    alone = zero.ctypes.data, zero.ctypes.data, 0, 1
-    at_x, at_y = x.ctypes.data + size * first, y.ctypes.data + size * first
+    (data, indices, x, y), size, (count, pitch) = arrays, like.itemsize, items
+    wide, scratch = TALL * (BYTES // size), np.zeros(3, np.int64)
+    zero, state = scratch.ctypes.data, scratch.ctypes.data + scratch.itemsize
+    past = past and height <= ROWS
     for at, row, width in places:
-        which, here = indices.ctypes.data + indices.itemsize * at, at_y + size * row * pitch
-        _gather(data, rows.ctypes.data, here, room.ctypes.data, height, pitch, count)
+        here = y + size * row * pitch
+        _gather(like, rows.ctypes.data, here, room.ctypes.data, height, pitch, count)
         step = apart[0] if apart[0] else width
         lines = (size * width + LINE - 1) // LINE
         for begun in range(0, height, ROWS):
-            some = min(ROWS, height - begun)
-            block = data.ctypes.data + size * (at + begun * step)
-            following = some * step
-            if apart[0] and begun + some == height:
-                following = width - begun * step
-            state[0], state[1] = block + size * following, lines
+            some, block = min(ROWS, height - begun), data + size * (at + begun * step)
+            ended = apart[0] > 0 and begun + some == height
+            scratch[1] = block + size * (width - begun * step if ended else some * step)
+            scratch[2] = lines
             for column in range(0, count, wide):
                 tiles_back(
-                    data, block, room.ctypes.data + size * (begun * count + column),
-                    at_x + size * column,
-                    alone, (width, some, min(wide, count - column)),
-                    (1, 1, step, 0, count), (pitch, which),
-                    (state.ctypes.data, lines, size * step - LINE * lines),
-                    (int(past and height <= ROWS), int(add or begun > 0)), 0, 0,
+                    like, block, room.ctypes.data + size * (begun * count + column),
+                    x + size * column,
+                    (zero, zero, 0, 1), (width, some, min(wide, count - column)),
+                    (1, 1, step, 0, count), (pitch, indices + INDEX * at),
+                    (state, lines, size * step - LINE * lines),
+                    (int(past), int(add or begun > 0)), 0, 0,
                 )  # fmt: skip

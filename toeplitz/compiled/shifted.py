@@ -67,27 +67,27 @@ tiles = tiles_of(HEIGHTS, {**HEIGHTS}, Shifted, ShiftedThrees)
 
 @loop
 def shifted(
-    data: Array, b: Array, c: Array, stretches: Array, terms: Array, groups: tuple[int, int],
-    steps: tuple[int, int, int], past: bool,
+    like: Array, arrays: tuple[int, int, int], pitch: int, stretches: Array, terms: Array,
+    groups: tuple[int, int], steps: tuple[int, int, int], past: bool,
 ) -> None:  # fmt: skip
     """c = sums of rows of b, each times a number of data, for stretches of rows of c.
 
-    b and c are contiguous, of N numbers a row. stretches (n, 7): the first row of c, how many, its
-    terms (first, stop), the steps from row to row of b and c, and the step in data between the
-    numbers of a term: 0 if it has one, else it has THREES, which meet rows of b as far apart.
+    like: an array of the dtype. arrays: addresses of data, b and c. pitch: numbers of a row of b
+    and c. stretches (n, 7): the first row of c, how many, its terms (first, stop), the steps from
+    row to row of b and c, and the step in data between the numbers of a term: 0 if it has one, else
+    it has THREES, which meet rows of b as far apart.
     terms (3, m): where a term's number stands in data, which row of b it meets, and the step in
     data from a row of c to the next. groups: all of it for the first to the last, each so many
     steps in data, rows of b and rows of c behind the one before. past: c is aligned, and stored
     past the caches.
     """
-    size, pitch = data.itemsize, b.shape[1]
-    wide = TALL * (BYTES // size)
-    state = np.zeros(2, np.int64)
+    (data, b, c), size = arrays, like.itemsize
+    wide, state = TALL * (BYTES // size), np.zeros(2, np.int64)
     in_a, in_b, moves = terms[0].ctypes.data, terms[1].ctypes.data, terms[2].ctypes.data
     for group in range(*groups):
-        at_a = data.ctypes.data + size * group * steps[0]
-        at_b = b.ctypes.data + size * group * steps[1] * pitch
-        at_c = c.ctypes.data + size * group * steps[2] * pitch
+        at_a = data + size * group * steps[0]
+        at_b = b + size * group * steps[1] * pitch
+        at_c = c + size * group * steps[2] * pitch
         for i in range(len(stretches)):
             row, count, first, stop, row_b, row_c, inside = stretches[i]
             told = terms.itemsize * first
@@ -97,7 +97,7 @@ def shifted(
             state[0], state[1] = at_b + size * terms[1, last] * pitch, ENDLESS
             for column in range(0, pitch, wide):
                 tiles(
-                    data, at_a, at_b + size * column, at_c + size * (row * pitch + column), told,
+                    like, at_a, at_b + size * column, at_c + size * (row * pitch + column), told,
                     (count, 1, min(wide, pitch - column)),
                     (0, 0, inside, row_b * pitch, pitch), (row_c * pitch, 0),
                     (state.ctypes.data, ENDLESS, 0), (int(past), 0), 0, int(inside != 0),

@@ -119,10 +119,8 @@ class Direct(SideBySide):
         return self._known[self._rows]  # type: ignore[no-any-return]  # of a dict of any values
 
     def _in_place(self, rows: range) -> tuple[Array, Array]:
-        channels, (*outer, inner) = (
-            self.plan.conv.groups,
-            [sources(axis) for axis in self.plan.axes],
-        )
+        channels = self.plan.conv.groups
+        *outer, inner = (sources(axis) for axis in self.plan.axes)
         *sizes, width = self.plan.conv.input_shape[1:]
         stretches: list[tuple[int, ...]] = []
         terms: list[Array] = []

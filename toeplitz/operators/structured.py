@@ -47,8 +47,8 @@ class Structured:
             for axis, size in zip(self.plan.axes, conv.input_shape[1:], strict=True)
         )
         alone = whole and len(self.plan.taps) == 1 and self.plan.height <= self.plan.inner
-        summable = kind != "adjoint" and not (self.plan.unit or alone) and dtype.char in DTYPES
-        self.summed = summable and bool(loops(conv.macs))
+        compiled = dtype.char in DTYPES and bool(loops(conv.macs))
+        self.summed = compiled and kind != "adjoint" and not (self.plan.unit or alone)
         # Few outputs side by side would leave most of a vector empty.
         if self.summed and kind == "forward" and self.plan.height < FEW:
             self.last = False
@@ -57,8 +57,8 @@ class Structured:
         few = self.last and self.plan.width < FEW and not self.plan.unit
         self.across = few and dtype.kind != "c"
         self.direct = whole and not (self.plan.unit or self.across)
-        alone = self.plan.unit and self.last and dtype.char in DTYPES and kind == "forward"
-        self.in_place = alone and bool(loops(conv.macs)) and readable(self.plan)
+        in_place = self.plan.unit and self.last and kind == "forward" and compiled
+        self.in_place = in_place and readable(self.plan)
         # The flat numbers of w as the products take them: a matrix for each tap and group.
         apart = [3 + axis for axis, lanes in enumerate(self.plan.axes) if not lanes.merged]
         beside = [3 + axis for axis, lanes in enumerate(self.plan.axes) if lanes.merged]

@@ -1,6 +1,6 @@
 """Products of an explicit matrix by blocks, in loops that numba compiles: see compiled.blocks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -50,22 +50,23 @@ class CompiledBlocks:
 
     def _run(self, kind: str, x: Array, y: Array, turns: list[list[Part]], *others: Any) -> None:
         blocks, items, compiled = self.blocks, x.shape[1], loops(WORTH)
+        loop, single = (getattr(compiled, name) for name in (kind, f"{kind}_one"))
         most = min(max(1, WIDTH // x.itemsize), items)
         size = max(blocks.height, *(run.width for run in self.runs)) * most
-        arrays = blocks.matrix.data, blocks.matrix.indices
-        if items == 1:
-            kind, others, x, y = f"{kind}_one", (), x.ravel(), y.ravel()
-        loop: Callable[..., None] = getattr(compiled, kind)
+        matrix, size_x, like = blocks.matrix, x.itemsize, np.empty(0, x.dtype)
+        of_matrix = matrix.data.ctypes.data, matrix.indices.ctypes.data
 
         def work(parts: list[Part]) -> None:
             room = np.empty(size, x.dtype)
             for part in parts:
-                told = *arrays, x, y, part, blocks.height, self._apart
+                told = part, blocks.height, self._apart
                 if items == 1:
-                    loop(*told, room)
+                    single(matrix.data, matrix.indices, x.ravel(), y.ravel(), *told, room)
                     continue
                 for first in range(0, items, most):
-                    loop(*told, (first, min(first + most, items)), room, *others)
+                    some = (array.ctypes.data + size_x * first for array in (x, y))
+                    many = min(most, items - first), items
+                    loop(like, (*of_matrix, *some), *told, many, room, *others)
 
         for parts in turns:
             blas.on_threads(work, split(parts, threads()))

@@ -64,12 +64,13 @@ class Shifted:
         matrix, groups = self.blocks.matrix, 1 if self.blocks.last else self.blocks.groups
         b, filled = np.ascontiguousarray(b), table.stretches[:, 1].sum() * groups == rows
         c, past = result((rows, b.shape[1]), b.dtype, zero=not filled)
-        compiled = loops(WORTH)
+        compiled, like = loops(WORTH), np.empty(0, b.dtype)
+        arrays = matrix.data.ctypes.data, b.ctypes.data, c.ctypes.data
 
         def work(part: tuple[range, range]) -> None:
             some, groups = part
             compiled.shifted(
-                matrix.data, b, c, table.stretches[some.start : some.stop], table.terms,
+                like, arrays, b.shape[1], table.stretches[some.start : some.stop], table.terms,
                 (groups.start, groups.stop), table.steps, past,
             )  # fmt: skip
 
