@@ -1,9 +1,11 @@
 """The structured products: the matrices' own, on every route, however the work is cut up."""
 
 import gc
+import time
 import tracemalloc
 import weakref
 from math import prod
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -212,12 +214,20 @@ def test_blas_has_its_threads_back_afterwards():
 
 
 def test_an_error_on_a_thread_reaches_the_caller():
-    def work(part):
-        if part:
-            raise ZeroDivisionError(part)
+    begun, done = Barrier(2), []
+
+    def work(parts):
+        for part in parts:
+            if part < 2:
+                begun.wait()
+            if part == 1:
+                raise ZeroDivisionError(part)
+            time.sleep(0.01)
+            done.append(part)
 
     with pytest.raises(ZeroDivisionError):
-        blas.side_by_side(work, [0, 1])
+        blas.side_by_side(work, range(1000), 2)
+    assert len(done) < 9  # nobody goes on for long
 
 
 def test_axes_are_merged_where_channels_are_few():

@@ -6,6 +6,7 @@ ctypes: those of the package mkl if it is installed, else those that scipy gives
 
 import ctypes
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -31,22 +32,37 @@ _users = 0
 _before: list[tuple[Callable[[int], Any], int]] = []
 
 
-def side_by_side(work: Callable[[T], Any], parts: Sequence[T]) -> None:
-    """work(part) for each part, each on a thread of its own with a single-threaded BLAS.
+def side_by_side(work: Callable[[Iterator[T]], Any], parts: Sequence[T], count: int) -> None:
+    """The same as on_threads, each thread with a single-threaded BLAS.
 
-    A single part, too: threads of a BLAS wait for each other in a loop at every product, which on
-    a busy machine takes a hundred times as long as the product.
+    One thread, too: those of a BLAS wait for each other in a loop at every product, which on a busy
+    machine takes a hundred times as long as the product.
     """
     with single_threaded():
-        on_threads(partial(_alone, work), parts)
+        on_threads(partial(_alone, work), parts, count)
 
 
-def on_threads(work: Callable[[T], Any], parts: Sequence[T]) -> None:
-    """work(part) for each part, each on a thread of its own."""
-    others = [_pool().submit(work, part) for part in parts[1:]]
+def on_threads(work: Callable[[Iterator[T]], Any], parts: Sequence[T], count: int) -> None:
+    """work(some of the parts) on so many threads, of which each that is free gets the next part."""
+    waiting = deque(parts)
+
+    def some() -> Iterator[T]:
+        try:
+            while waiting:
+                yield waiting.popleft()
+        except IndexError:  # another thread took the last one
+            return
+
+    def run() -> None:
+        try:
+            work(some())
+        except BaseException:
+            waiting.clear()
+            raise
+
+    others = [_pool().submit(run) for _ in range(1, min(count, len(parts)))]
     try:
-        for part in parts[:1]:
-            work(part)
+        run()
     finally:
         wait(others)
     for other in others:
@@ -63,15 +79,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of them
 
 
-def _alone(work: Callable[[T], Any], part: T) -> None:
-    """work(part) with MKL on one thread, of which it keeps a number for each of ours."""
+def _alone(work: Callable[[T], Any], parts: T) -> None:
+    """work(parts) with MKL on one thread, of which it keeps a number for each of ours."""
     own = mkl()
     if own is None:
-        work(part)
+        work(parts)
         return
     before = own.MKL_Set_Num_Threads_Local(1)
     try:
-        work(part)
+        work(parts)
     finally:
         own.MKL_Set_Num_Threads_Local(before)
 

@@ -35,11 +35,12 @@ def test_the_roofline_of_the_machine():
     gemm = blas.Gemm(np.dtype("f4"), size, size, size, (size,) * 3)
     source, target = np.ones(1 << 26, np.float32), np.ones(1 << 26, np.float32)
 
-    def multiply(part):
-        gemm(*(matrix.ctypes.data for matrix in matrices[part]), False)
+    def multiply(parts):
+        for part in parts:
+            gemm(*(matrix.ctypes.data for matrix in matrices[part]), False)
 
     products, *copies = alternate(
-        lambda: blas.side_by_side(multiply, range(count)), lambda: np.copyto(target, source),
+        lambda: blas.side_by_side(multiply, range(count), count), lambda: np.copyto(target, source),
         lambda: np.copyto(np.frombuffer(mmap.mmap(-1, source.nbytes), source.dtype), source),
         rounds=ROUNDS, warm=WARM,
     )  # fmt: skip

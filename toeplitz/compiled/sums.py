@@ -11,7 +11,15 @@ from toeplitz.compiled.tiles import PARTIAL, SHORT, TALL, WHOLE, WIDE, part, til
 from toeplitz.compiled.vectors import BYTES
 
 loop = njit(nogil=True, cache=True, error_model="numpy")
-tiles = tiles_of(WHOLE, PARTIAL, Tile)
+
+
+class Near(Tile):
+    """A tile that reads what is in the caches."""
+
+    ahead = False
+
+
+tiles = tiles_of(WHOLE, PARTIAL, Near)
 
 DEPTH = 128  # numbers of a term that are added up at a time: what they meet stays in the cache
 SHALLOW = 16  # the same for few rows, which read as much for less work

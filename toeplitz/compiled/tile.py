@@ -55,6 +55,7 @@ class Tile:
     """One case, written as instructions."""
 
     alone = False  # the sum has one term, or few
+    ahead = True  # reads ahead
     listed = False  # the rows of c are not one after the other
 
     def __init__(self, builder: Any, number: Any, case: Case, given: Given) -> None:
@@ -63,7 +64,7 @@ class Tile:
         self.a, self.b, self.c = (
             builder.inttoptr(one, number.as_pointer()) for one in (given.a, given.b, given.c)
         )
-        self.apart = self._multiples(given.row_a, NEAR)
+        self.rows_a = self._odd_multiples(given.row_a)
         self.there = self.vectors.first(given.last) if case.partial else None
 
     def write(self) -> None:
@@ -90,7 +91,8 @@ class Tile:
         build.position_at_end(inside)
         inner = [self._phi((one, term)) for one in (given.inner, a, b, *sums)]
         left, at_a, at_b, line, lines, *parts = inner
-        line, lines = self._read_ahead(line, lines)
+        if self.ahead:
+            line, lines = self._read_ahead(line, lines)
         new = [line, lines, *self._products(at_a, at_b, parts)]
         fewer = build.sub(left, place(1))
         following = fewer, build.gep(at_a, [given.step_a]), build.gep(at_b, [given.step_b]), *new
@@ -134,9 +136,8 @@ class Tile:
         columns = [self.vectors.load(*one) for one in self._across(at_b)]
         for row in range(self.case.rows):
             if row and row % NEAR == 0:
-                at_a = build.gep(at_a, [self.apart[NEAR]])
-            here = build.gep(at_a, [self.apart[row % NEAR]]) if row % NEAR else at_a
-            number = self.vectors.spread(build.load(here))
+                at_a = self._beyond(at_a, self.rows_a, NEAR)
+            number = self.vectors.spread(build.load(self._beyond(at_a, self.rows_a, row % NEAR)))
             for column in columns:
                 yield self.vectors.sum(next(before), number, column)
 
@@ -185,6 +186,20 @@ class Tile:
                 self.build.bitcast(at, self.vectors.kind.as_pointer()),
                 self.there if last else None,
             )
+
+    def _odd_multiples(self, step: Any) -> dict[int, Any]:
+        """1, 3, 5 and 7 steps, in bytes."""
+        step = self.build.mul(step, place(self.vectors.size))
+        return {n: self.vectors.opaque(self.build.mul(step, place(n))) for n in range(1, NEAR, 2)}
+
+    def _beyond(self, pointer: Any, steps: dict[int, Any], many: int) -> Any:
+        """So many steps behind a pointer: instructions may reach 1, 2, 4 or 8 times a register."""
+        if not many:
+            return pointer
+        twice = (many & -many).bit_length() - 1
+        far = self.build.shl(steps[many >> twice], place(twice))
+        there = self.build.gep(self.build.bitcast(pointer, BYTE), [far])
+        return self.build.bitcast(there, pointer.type)
 
     def _multiples(self, step: Any, most: int) -> list[Any]:
         """0 to so many steps.

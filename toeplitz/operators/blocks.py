@@ -16,7 +16,7 @@ THREADED = 1 << 24  # multiply-adds from which threads pay
 SUMMED = 256  # positions
 PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
 
-Shares = list[list[Block]]  # what runs side by side
+Shares = list[list[Block]]  # what may run side by side, each of it in turn
 
 
 class Cut:
@@ -48,28 +48,29 @@ class Cut:
 
     def rows(self, items: Sequence[Array]) -> int:
         """Rows of a block: what fits into the cache, and some for every thread."""
-        innermost = 1 if self.last or not items else items[0].shape[-1]
-        many = self.conv.macs * len(items) * innermost >= THREADED
+        innermost = self._innermost(items)
         # Other sums are to be the same on any number of threads.
         parts = threads() if self.ordered else PARTS
-        parts = -(-parts // max(1, len(items))) if many else 1
+        parts = -(-parts // max(1, len(items))) if self._worth(items) else 1
         if self.plan.unit and not self.last and loops(self.conv.macs):
             return rows_of(self.plan, self.size, parts, innermost, 1, PLANE)
         return rows_of(self.plan, self.size, parts, innermost)
 
-    def many(self, blocks: list[Block]) -> int:
+    def many(self, items: Sequence[Array]) -> int:
         """How many threads pay."""
-        items = sum(block.items for block in blocks)
-        return threads() if items * self.conv.macs >= THREADED else 1
+        return threads() if self._worth(items) else 1
+
+    def _worth(self, items: Sequence[Array]) -> bool:
+        """Whether several threads pay."""
+        return self.conv.macs * len(items) * self._innermost(items) >= THREADED
+
+    def _innermost(self, items: Sequence[Array]) -> int:
+        return 1 if self.last or not items else items[0].shape[-1]
 
     def totals(self, items: int) -> int:
         """How many sums over positions pay, each of which has all weights to be added up."""
         positions = items * prod(self.conv.output_shape[1:])
         return max(2, min(PARTS, positions // SUMMED))
-
-    def even(self, blocks: list[Block]) -> Shares:
-        """Successive blocks, about as many for each thread."""
-        return split(blocks, self.many(blocks))
 
     def apart(self, blocks: list[Block], items: Sequence[Array]) -> list[Shares]:
         """Phases of shares that never add to one input at a time, nor in another order.
@@ -84,13 +85,14 @@ class Cut:
             turns = [
                 [one for one in blocks if one.first // rows % count == n] for n in range(count)
             ]
-            return [self.even(turn) for turn in turns if turn]
+            return [single(turn) for turn in turns]
         each = len(blocks) // max(1, len(items))
-        shares = self.even(blocks[::each] if each else [])
-        return [
-            [[blocks[n * each + k] for n in (b.item for b in share) for k in range(each)]
-             for share in shares]
-        ]  # fmt: skip
+        return [split(blocks, len(items))] if each else []
+
+
+def single(blocks: list[Block]) -> Shares:
+    """Each block by itself."""
+    return [[block] for block in blocks]
 
 
 def rows_of(

@@ -5,7 +5,8 @@ T(w) = sum over taps of shift ⊗ W. The inputs of a block of outputs are laid o
 gemm that adds to the outputs. The memory used beside input and output is a few blocks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from toeplitz import blas
 from toeplitz.arrays import Array, DType
 from toeplitz.compiled import loops
 from toeplitz.conv import Conv
-from toeplitz.operators.blocks import Cut, Shares
+from toeplitz.operators.blocks import Cut, Shares, single
 from toeplitz.operators.depthwise import depthwise, readable
 from toeplitz.operators.lanes import Lanes, Plan
 from toeplitz.operators.stage import Block, Form, Stage
@@ -117,7 +118,7 @@ class Structured:
         blocks = self.cut.blocks(items)
         if self.summed and self.last and y.flags.c_contiguous and len(blocks) == len(items):
             blocks = self.cut.together(blocks)
-        self._run("forward", run, [self.cut.even(blocks)], items, direct, gaps, past)
+        self._run("forward", run, [single(blocks)], items, direct, gaps, past)
         return y
 
     def beside(
@@ -156,7 +157,7 @@ class Structured:
                 items[block.item][...] = 0
             stage.unload(items[block.item], block)
 
-        phases = [self.cut.even(blocks)] if direct else self.cut.apart(blocks, upstream)
+        phases = [single(blocks)] if direct else self.cut.apart(blocks, upstream)
         self._run("adjoint", run, phases, upstream, direct)
         return x
 
@@ -169,9 +170,6 @@ class Structured:
         sums = split(blocks, self.cut.totals(len(items)))
         totals = np.zeros((len(sums), *self.order.shape), self.dtype)
         part = {block: number for number, some in enumerate(sums) for block in some}
-        shares = [
-            [b for some in share for b in some] for share in split(sums, self.cut.many(blocks))
-        ]
 
         def run(stage: Stage, block: Block) -> None:
             lanes = stage.load(items[block.item], block)
@@ -180,7 +178,7 @@ class Structured:
                 stage.fetch(here)
             stage.multiply(lanes, totals[part[block]], here)
 
-        self._run("weights", run, [shares], items, self.direct)
+        self._run("weights", run, [sums], items, self.direct)
         w = np.empty(self.conv.weight_count, self.dtype)
         w[self.order] = totals.sum(axis=0)
         return w.reshape(self.conv.weight_shape)
@@ -219,9 +217,9 @@ class Structured:
         self, kind: str, run: Run, phases: list[Shares], items: Sequence[Array], direct: bool,
         gaps: bool = False, past: bool = False,
     ) -> None:  # fmt: skip
-        def work(share: list[Block]) -> None:
+        def work(shares: Iterator[list[Block]]) -> None:
             mine: dict[tuple[str, Form, int], Stage] = {}
-            for block in share:
+            for block in chain.from_iterable(shares):
                 rows, innermost, sliced = block.stop - block.first, 1, gaps
                 if not self.last:
                     innermost = items[block.item].shape[-1]
@@ -237,11 +235,10 @@ class Structured:
             for key, stage in mine.items():
                 self._free.setdefault(key, []).append(stage)
 
+        count = self.cut.many(items)
+        on_threads = blas.on_threads if self.summed else blas.side_by_side
         for shares in phases:
-            if self.summed:
-                blas.on_threads(work, shares)
-            else:
-                blas.side_by_side(work, shares)
+            on_threads(work, shares, count)
 
     def _stage(self, kind: str, form: Form, rows: int) -> Stage:
         """A stage that nobody works with: one kind of product may rely on what it left there."""

@@ -56,7 +56,7 @@ class CompiledBlocks:
         matrix, size_x, like = blocks.matrix, x.itemsize, np.empty(0, x.dtype)
         of_matrix = matrix.data.ctypes.data, matrix.indices.ctypes.data
 
-        def work(parts: list[Part]) -> None:
+        def work(parts: Iterator[Part]) -> None:
             room = np.empty(size, x.dtype)
             for part in parts:
                 told = part, blocks.height, self._apart
@@ -69,7 +69,7 @@ class CompiledBlocks:
                     loop(like, (*of_matrix, *some), *told, many, room, *others)
 
         for parts in turns:
-            blas.on_threads(work, split(parts, threads()))
+            blas.on_threads(work, parts, threads())
 
     @property
     def _apart(self) -> tuple[int, int]:

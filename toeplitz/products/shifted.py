@@ -6,6 +6,7 @@ told by the terms of the first row and by steps, for one group; the transpose is
 where its numbers stand among those of the matrix, so that each of its rows is written once.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from toeplitz.threads import slices, split, threads
 
 FEW = 4  # columns below which the plain product is as fast
 THREES = 3  # terms that the loops take as one: see compiled.shifted
+PARTS = 16  # of the work
 SOME = 16  # groups that are gone through at a time
 
 
@@ -67,19 +69,19 @@ class Shifted:
         compiled, like = loops(WORTH), np.empty(0, b.dtype)
         arrays = matrix.data.ctypes.data, b.ctypes.data, c.ctypes.data
 
-        def work(part: tuple[range, range]) -> None:
-            some, groups = part
-            compiled.shifted(
-                like, arrays, b.shape[1], table.stretches[some.start : some.stop], table.terms,
-                (groups.start, groups.stop), table.steps, past,
-            )  # fmt: skip
+        def work(parts: Iterator[tuple[range, range]]) -> None:
+            for some, groups in parts:
+                compiled.shifted(
+                    like, arrays, b.shape[1], table.stretches[some.start : some.stop], table.terms,
+                    (groups.start, groups.stop), table.steps, past,
+                )  # fmt: skip
 
         every = range(len(table.stretches)), range(groups)
-        if groups >= threads():
-            parts = [(every[0], some) for some in split(every[1], threads())]
+        if groups >= PARTS:
+            parts = [(every[0], some) for some in split(every[1], PARTS)]
         else:
-            parts = [(some, every[1]) for some in split(every[0], threads())]
-        blas.on_threads(work, parts)
+            parts = [(some, every[1]) for some in split(every[0], PARTS)]
+        blas.on_threads(work, parts, threads())
         return c
 
     @cached_property
