@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import toeplitz
 from toeplitz.compiled import WORTH, loops
 from toeplitz.operators.backward import sent_back
+from toeplitz.operators.structured import Structured
 
 compiled = loops(WORTH)
 needs_numba = pytest.mark.skipif(compiled is None, reason="numba is not installed")
@@ -26,6 +27,20 @@ sizes = st.tuples(st.integers(1, 40), st.sampled_from([1, 5, 127, 129, 300]), st
 
 
 @needs_numba
+def test_inputs_are_read_where_they_are_unless_lines_are_short(monkeypatch):
+    monkeypatch.setattr("toeplitz.compiled.WORTH", 0)
+
+    def in_place(*sizes, **keywords):
+        return Structured(toeplitz.Conv(*sizes, **keywords), LAYOUTS[1], np.dtype("f4")).in_place
+
+    assert in_place((64, 56, 56), (64, 64, 3, 3), padding=1)
+    assert in_place((64, 55, 56), (64, 32, 3, 3), padding=1, stride=2, groups=2)
+    assert in_place((64, 56, 56), (64, 1, 3, 3), padding=1, groups=64)
+    assert not in_place((64, 5, 5), (64, 64, 5, 5), padding=2)
+    assert not in_place((64, 5, 5), (64, 64, 1, 1), padding=1)  # the border reads nothing
+
+
+@needs_numba
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @given(sizes, st.integers(1, 4), st.sampled_from([0, 1, 2]), st.booleans())
 def test_sums_are_those_of_products_and_touch_nothing_else(dtype, sizes, terms, along, add):
@@ -38,9 +53,10 @@ def test_sums_are_those_of_products_and_touch_nothing_else(dtype, sizes, terms, 
     length = sizes[along]
     compiled.sums(
         c.ravel(), a.ctypes.data, b.ctypes.data, c.ctypes.data,
-        np.array([[0, 0, 0, int(add)]]), np.array([[0, 0, 0, 0, terms, length]]),
+        np.array([[0, 0, 0, int(add)]]),
+        np.array([[0, 0, 0, 0, terms, length, inner, inner, columns + 2]]),
         np.stack([np.arange(terms) * rows * inner, np.arange(terms) * inner * columns]),
-        sizes, (inner, inner, 1, columns, 1, columns + 2), along,
+        sizes, (1, columns, 1), along,
     )  # fmt: skip
     assert np.array_equal(c, wanted)
 
@@ -55,6 +71,9 @@ CONVS = [
     toeplitz.Conv((17, 600), (18, 17, 3), padding=((4, 0),), stride=3),
     toeplitz.Conv((16, 7, 8, 9), (16, 16, 3, 3, 3), padding=1),
     toeplitz.Conv((32, 20, 18), (32, 32, 3, 3), padding=1, padding_mode="circular"),
+    toeplitz.Conv((16, 31, 34), (24, 8, 4, 3), groups=2, stride=(2, 3), padding=((3, 1), (-1, 2)),
+                  dilation=(1, 2)),
+    toeplitz.Conv((8, 30, 33), (12, 8, 3, 3), padding=1, padding_mode="replicate"),
     toeplitz.Conv((37, 25, 26), (37, 1, 3, 4), groups=37, stride=(2, 1), padding=(1, 2)),
     # All that a lane has of an item is one row: contiguous, but not beside the next item's.
     toeplitz.Conv((16, 2, 15), (8, 16, 3, 2), stride=(2, 1), padding=((1, 4), (2, 1))),
@@ -62,7 +81,7 @@ CONVS = [
     toeplitz.Conv((17, 66), (3, 17, 4), stride=2, padding=2),
     toeplitz.Conv((20, 30), (20, 1, 11), groups=20, dilation=2),
     toeplitz.Conv((1, 1), (1, 1, 2), stride=2, padding=1, dilation=2),  # reads padding alone
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -113,7 +132,7 @@ def test_explicit_products_of_wide_layers_are_the_plain_ones(conv, layout, dtype
 def test_loops_are_compiled_once_for_a_dtype(monkeypatch):
     monkeypatch.setattr("toeplitz.compiled.WORTH", 0)
     monkeypatch.setattr("toeplitz.products.SMALL", 0)
-    for conv, layout in product(CONVS[4:10], LAYOUTS):  # of one to three axes
+    for conv, layout in product(CONVS[4:12], LAYOUTS):  # of one to three axes
         operator = conv.operator(np.ones(conv.weight_shape, "f4"), layout)
         operator.T @ (operator @ np.ones((operator.shape[1], 2), "f4"))
         T = conv.product(np.ones(conv.weight_shape, "f4"), layout)

@@ -35,21 +35,21 @@ def side_by_side(
     like: Array, x: int, weights: int, y: int, stretches: Array, terms: Array, channels: int,
     past: bool,
 ) -> None:  # fmt: skip
-    """y[p + i, c] = sums over terms of weights[tap, c] x[place + i step + c], for stretches.
+    """y[p + i q, c] = sums over terms of weights[tap, c] x[place + i step + c], for stretches.
 
-    like: an array of the dtype. x, weights, y: addresses. stretches (n, 6): p and how many i,
-    the terms (first, stop), step, and numbers of x before. terms (3, m): numbers of weights before
-    the tap, place, and 0. channels: how many c. past: y is aligned, its channels are whole
+    like: an array of the dtype. x, weights, y: addresses. stretches (n, 7): p and how many i,
+    the terms (first, stop), step, q, and numbers of x before. terms (3, m): numbers of weights
+    before the tap, place, and 0. channels: how many c. past: y is aligned, its channels are whole
     vectors, and it is best stored past the caches.
     """
     size = like.itemsize
     wide, state = TALL * (BYTES // size), np.zeros(2, np.int64)
     taps, places, zeros = terms[0].ctypes.data, terms[1].ctypes.data, terms[2].ctypes.data
     for i in range(len(stretches)):
-        output, many, first, stop, step, begin = stretches[i]
+        output, many, first, stop, step, apart, begin = stretches[i]
         # What the next stretch reads last is what was not read before.
         following = stretches[min(i + 1, len(stretches) - 1)]
-        state[0] = x + size * (following[5] + terms[1, following[3] - 1])
+        state[0] = x + size * (following[6] + terms[1, following[3] - 1])
         state[1] = 1 << 40
         told = terms.itemsize * first
         told = taps + told, places + told, zeros + told, stop - first
@@ -58,8 +58,8 @@ def side_by_side(
                 tiles(
                     like, weights + size * column,
                     x + size * (begin + row * step + column),
-                    y + size * ((output + row) * channels + column), told,
+                    y + size * ((output + row * apart) * channels + column), told,
                     (min(ROWS, many - row), 1, min(wide, channels - column)),
-                    (0, 0, 0, step, 1), (channels, 0),
+                    (0, 0, 0, step, 1), (apart * channels, 0),
                     (state.ctypes.data, 1 << 40, 0), (int(past), 0), 0, 0,
                 )  # fmt: skip

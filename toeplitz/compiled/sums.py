@@ -32,8 +32,7 @@ def _turn(
 ) -> None:  # fmt: skip
     """The sums of one turn: some numbers, some columns at a time, for all parts."""
     size, in_a, in_b = like.itemsize, terms[0].ctypes.data, terms[1].ctypes.data
-    rows, inner, columns = sizes
-    near_a, row_a, step_a, step_b, column_b, row_c = steps
+    (rows, inner, columns), (step_a, step_b, column_b) = sizes, steps
     nowhere = state.ctypes.data, 1, -LINE
     # Of a few rows the tiles are wide, of a few columns they are tall.
     wide = (WIDE if along == 2 else TALL) * (BYTES // size)
@@ -53,7 +52,7 @@ def _turn(
                         min(depth, (length if along == 1 else inner) - start),
                         min(wide, (length if along == 2 else columns) - column),
                     ),
-                    (near_a, row_a, step_a, 0, step_b), (row_c, 0), nowhere,
+                    (parts[i, 6], parts[i, 7], step_a, 0, step_b), (parts[i, 8], 0), nowhere,
                     (0, int(turn[3] > 0 or start > 0)),
                     SHORT if along == 2 else 0, 0,
                 )  # fmt: skip
@@ -75,11 +74,11 @@ def sums(
     """Sums of products of matrices in turn: c = or += the sum over some terms of a @ b.
 
     like: an array of the dtype. a, b, c: addresses. turns (n, 4): places in a, b and c, and whether
-    c is added to; parts (n, 6): more such places, the terms (first, stop) and a length; each part
-    has all turns. terms (2, n): places in a and b. sizes: rows, inner, columns, of which the one
-    numbered `along` is the length of the part. steps: of a from row to row of a tile, to the rows
-    of the next, and from number to number; of b from number to number and from column to the
-    columns of the next tile; of c from row to row.
+    c is added to; each part has all turns. parts (n, 9): more such places, the terms (first, stop),
+    a length, and steps of a from row to row of a tile and to the rows of the next, and of c from
+    row to row. terms (2, n): places in a and b. sizes: rows, inner, columns, of which the one
+    numbered `along` is the length of the part. steps: of a and b from number to number, and of b
+    from column to the columns of the next tile.
     """
     state = np.array([a, 1])  # nothing is read ahead
     some = len(parts) if along == 0 else 1  # that meet the same b, part after part

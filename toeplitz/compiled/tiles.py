@@ -18,7 +18,7 @@ part = njit(inline="always", error_model="numpy")  # of another loop: compiled t
 
 # Vectors of a tile: how many rows it may have, so that all stay in registers.
 WHOLE: Heights = (
-    {1: (16, 8, 4, 2, 1), 2: (14, 8, 7, 4, 2, 1), 3: (8, 4, 3, 2, 1)}
+    {1: (16, 8, 4, 2, 1), 2: (14, 12, 8, 7, 4, 2, 1), 3: (8, 4, 3, 2, 1)}
     if REGISTERS == 32
     else {1: (8, 4, 2, 1), 2: (6, 4, 2, 1), 3: (4, 3, 2, 1)}
 )

@@ -35,11 +35,12 @@ class Cut:
         ]
 
     def together(self, blocks: list[Block]) -> list[Block]:
-        """Some items at a time, where they are so small that calls would take long."""
+        """Some items at a time: small ones, that calls take long for, or those of large weights."""
         plan, whole = self.plan, self.plan.axes[0].outputs
         lanes = plan.inner * prod(plan.lane_counts) * prod(plan.grid(whole))
         item = self.conv.groups * lanes + prod(self.conv.output_shape)
-        wanted = TOGETHER // max(1, self.conv.macs)
+        heavy = 2 * self.conv.weight_count * self.size > BLOCK
+        wanted = len(blocks) if heavy else TOGETHER // max(1, self.conv.macs)
         many = max(1, min(wanted, BLOCK // (item * self.size), len(blocks) // PARTS))
         return [
             Block(first, 0, whole, min(many, len(blocks) - first))

@@ -6,7 +6,6 @@ a time.
 
 from collections.abc import Iterator
 from functools import cached_property, reduce
-from itertools import product
 from math import prod
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 
 from toeplitz.arrays import Array
 from toeplitz.compiled import loops
-from toeplitz.operators.lanes import Lanes, Plan
+from toeplitz.operators.in_place import ReadInPlace, boxes
+from toeplitz.operators.lanes import Plan
 from toeplitz.operators.moves import Moved
 from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.operators.summed import DTYPES, runs
@@ -100,75 +100,25 @@ class SideBySide(Moved):
         terms = np.zeros((3, taps), int)
         terms[:2] = np.arange(taps) * channels, self.offsets["x"][::channels]
         each = [
-            (run.output, run.length, 0, taps, channels, run.cell * channels) for run in runs(self)
+            (run.output, run.length, 0, taps, channels, 1, run.cell * channels)
+            for run in runs(self)
         ]
         return np.array(each), terms
 
 
-class Direct(SideBySide):
-    """The same with the inputs where they are: each output meets the taps that read an input."""
-
-    def load(self, item: Array, block: Block) -> int:
-        self._rows = range(block.first, block.stop)
-        return int(item.ctypes.data)
-
-    @property
-    def _tables(self) -> tuple[Array, Array]:
-        if self._rows not in self._known:
-            self._known[self._rows] = self._in_place(self._rows)
-        return self._known[self._rows]  # type: ignore[no-any-return]  # of a dict of any values
+class Direct(ReadInPlace, SideBySide):
+    """The same with the inputs where they are."""
 
     def _in_place(self, rows: range) -> tuple[Array, Array]:
-        channels = self.plan.conv.groups
-        *outer, inner = (sources(axis) for axis in self.plan.axes)
-        *sizes, width = self.plan.conv.input_shape[1:]
-        stretches: list[tuple[int, ...]] = []
-        terms: list[Array] = []
-        many, done = len(inner), 0
-        lines = product(*([rows] * len(outer[:1])), *(range(len(axis)) for axis in outer[1:]))
-        if not outer:
-            inner = inner[rows.start : rows.stop]
-        along = list(_alike(inner))
-        for line, index in enumerate(lines):
-            before = reads = np.zeros(1, int)
-            for axis, at, size in zip(outer, index, sizes, strict=True):
-                tap, source = np.flatnonzero(axis[at] >= 0), axis[at][axis[at] >= 0]
-                before = np.add.outer(before * axis.shape[1], tap).ravel()
-                reads = np.add.outer(reads * size, source).ravel()
-            for first, stop, taps, source, step in along:
-                which = np.add.outer(before * inner.shape[1], taps).ravel()
-                where = np.add.outer(reads * width, source).ravel()
-                terms.append(np.stack([which, where, 0 * which]) * channels)
-                found = line * many + first, stop - first, done, done + len(which)
-                stretches.append((*found, step * channels, 0))
-                done += len(which)
-        return np.array(stretches), np.concatenate(terms, axis=1)
-
-
-def readable(plan: Plan) -> bool:
-    """Whether each output of a depthwise convolution has a tap that reads an input."""
-    return all((sources(axis) >= 0).any(axis=1).all() for axis in plan.axes)
-
-
-def sources(axis: Lanes) -> Array:
-    """The input that each output reads through each tap, (outputs, taps); -1 stands for none."""
-    return axis.position[axis.lane, np.add.outer(np.arange(axis.outputs), axis.start)]
-
-
-def _alike(source: Array) -> Iterator[tuple[int, int, Array, Array, int]]:
-    """Outputs (first, stop) that read through the same taps the same inputs, so many steps on."""
-    first, step = 0, 0
-    for stop in range(1, len(source) + 1):
-        there = source[first] >= 0
-        if stop < len(source):
-            far = (source[stop] - source[first])[there] / (stop - first)
-            same = np.array_equal(source[stop] >= 0, there) and len(set(far)) == 1
-            if same and (far[0] == step or (stop == first + 1 and far[0] >= 0)):
-                step = int(far[0])
-                continue
-        taps = np.flatnonzero(there)
-        yield first, stop, taps, source[first][taps], step
-        first, step = stop, 0
+        channels, stretches, terms, done = self.plan.conv.groups, [], [], 0
+        for box in boxes(self.plan, rows):
+            width, step = len(box.taps), box.input_step * channels
+            same = done, done + width, step, box.output_step
+            columns = box.outputs, box.length, *same, box.inputs * channels
+            stretches.append(np.stack(np.broadcast_arrays(*columns), axis=1))
+            terms.append(np.stack([box.taps, box.reads, 0 * box.taps]) * channels)
+            done += width
+        return np.concatenate(stretches), np.concatenate(terms, axis=1)
 
 
 class Compiled(Stage):

@@ -134,11 +134,19 @@ class Plan:
     @classmethod
     def of(cls, conv: Conv, adjoint: bool = False) -> "Plan":
         """The plan with the merged axes that promise the least time."""
-        each = [(Lanes.of(axis, False), Lanes.of(axis, True)) for axis in conv.axes]
+        apart = cls.apart(conv)
+        if apart.unit:
+            return apart
+        each = [
+            (one, Lanes.of(axis, True)) for one, axis in zip(apart.axes, conv.axes, strict=True)
+        ]
         plans = [cls(conv, axes) for axes in product(*each)]
-        if plans[0].unit:
-            return plans[0]
         return min(plans, key=lambda plan: plan.nanoseconds(BACK if adjoint else 1))
+
+    @classmethod
+    def apart(cls, conv: Conv) -> "Plan":
+        """The plan without merged axes."""
+        return cls(conv, tuple(Lanes.of(axis, False) for axis in conv.axes))
 
     @property
     def width(self) -> int:
@@ -157,6 +165,12 @@ class Plan:
     def merged(self) -> tuple[int, ...]:
         """The taps of each merged axis."""
         return tuple(axis.count for axis in self.axes if axis.merged)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the only lane is the input itself."""
+        sizes = self.conv.input_shape[1:]
+        return all(axis.whole(size) for axis, size in zip(self.axes, sizes, strict=True))
 
     @property
     def inner(self) -> int:

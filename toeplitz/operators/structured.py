@@ -15,10 +15,11 @@ from toeplitz.arrays import Array, DType
 from toeplitz.compiled import loops
 from toeplitz.conv import Conv
 from toeplitz.operators.blocks import Cut, Shares, single
-from toeplitz.operators.depthwise import depthwise, readable
+from toeplitz.operators.depthwise import depthwise
+from toeplitz.operators.in_place import nanoseconds, readable
 from toeplitz.operators.lanes import Lanes, Plan
 from toeplitz.operators.stage import Block, Form, Stage
-from toeplitz.operators.summed import DTYPES, Summed, in_panels
+from toeplitz.operators.summed import DTYPES, InPlace, Summed, in_panels
 from toeplitz.results import aligned, result
 from toeplitz.threads import split
 
@@ -42,13 +43,11 @@ class Structured:
         self.conv, self.dtype, self.kind = conv, dtype, kind
         self.items_last = self.last = layout == "channels_last"
         self.plan = Plan(conv, axes) if axes else Plan.of(conv, kind == "adjoint")
-        # The inputs themselves, through a single tap to fewer outputs, are what gemm is made for.
-        whole = all(
-            axis.whole(size)
-            for axis, size in zip(self.plan.axes, conv.input_shape[1:], strict=True)
-        )
-        alone = whole and len(self.plan.taps) == 1 and self.plan.height <= self.plan.inner
         compiled = dtype.char in DTYPES and bool(loops(conv.macs))
+        self.in_place = compiled and self.last and kind == "forward" and not axes and self._stays()
+        # The inputs themselves, through a single tap to fewer outputs, are what gemm is made for.
+        whole = self.plan.whole
+        alone = whole and len(self.plan.taps) == 1 and self.plan.height <= self.plan.inner
         self.summed = compiled and kind != "adjoint" and not (self.plan.unit or alone)
         # Few outputs side by side would leave most of a vector empty.
         if self.summed and kind == "forward" and self.plan.height < FEW:
@@ -58,8 +57,6 @@ class Structured:
         few = self.last and self.plan.width < FEW and not self.plan.unit
         self.across = few and dtype.kind != "c"
         self.direct = whole and not (self.plan.unit or self.across)
-        in_place = self.plan.unit and self.last and kind == "forward" and compiled
-        self.in_place = in_place and readable(self.plan)
         # The flat numbers of w as the products take them: a matrix for each tap and group.
         apart = [3 + axis for axis, lanes in enumerate(self.plan.axes) if not lanes.merged]
         beside = [3 + axis for axis, lanes in enumerate(self.plan.axes) if lanes.merged]
@@ -79,6 +76,18 @@ class Structured:
         self.order = np.ascontiguousarray(turned)  # what is taken by it lies in its order
         self.cut = Cut(self.plan, dtype, self.last, self.summed, kind)
         self._free: dict[tuple[str, Form, int], list[Stage]] = {}
+
+    def _stays(self) -> bool:
+        """Whether inputs are best read where they are, by a plan that does."""
+        plan = Plan.apart(self.conv)
+        if not readable(plan):
+            return False
+        if not plan.unit:
+            few = min(plan.width, plan.height) < FEW
+            if few or self.plan.whole or nanoseconds(plan) > self.plan.nanoseconds(1):
+                return False
+            self.plan = plan
+        return True
 
     def weights(self, w: Array) -> Array:
         """w in the order of the products."""
@@ -245,5 +254,7 @@ class Structured:
         try:
             return self._free[kind, form, rows].pop()
         except (KeyError, IndexError):
-            make = depthwise if self.plan.unit else Summed if self.summed else Stage
-            return make(kind, self.plan, form, rows)
+            if self.plan.unit:
+                return depthwise(kind, self.plan, form, rows)
+            direct = InPlace if self.in_place and form.direct else Summed
+            return (direct if self.summed else Stage)(kind, self.plan, form, rows)

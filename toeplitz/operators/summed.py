@@ -13,6 +13,7 @@ import numpy as np
 
 from toeplitz.arrays import Array
 from toeplitz.compiled import loops
+from toeplitz.operators.in_place import ReadInPlace, boxes
 from toeplitz.operators.lanes import Plan
 from toeplitz.operators.moves import Moved
 from toeplitz.operators.stage import Form, Stage
@@ -60,22 +61,26 @@ class Summed(Moved):
         compiled = loops(self.plan.conv.macs)
         compiled.sums(self.like, *(address[name] for name in order), *tables)
 
-    @cached_property
+    @property
     def _tables(self) -> tuple[str, Any]:
         """Which are a, b and c, and what the loops are told of them."""
+        return self._in_lanes
+
+    @cached_property
+    def _in_lanes(self) -> tuple[str, Any]:
         o, k, x, y = self.plan.height, self.plan.inner, self.steps.x, self.steps.y
         cells, channels = (x, 1) if self.form.lanes_last else (1, x)
         near, far, number = self._of_weights
         if self.kind == "weights":
-            steps = channels, channels, cells, y, 1, o
+            rows, steps = (channels, channels, o), (cells, y, 1)
             order, sizes, along = "xyw", (k, 0, o), 1
         elif self.outputs_last:
-            steps = cells, cells, channels, number, far, y
+            rows, steps = (cells, cells, y), (channels, number, far)
             order, sizes, along = "xwy", (0, k, o), 0
         else:
-            steps = near, far, number, x, 1, y
+            rows, steps = (near, far, y), (number, x, 1)
             order, sizes, along = "wxy", (o, k, 0), 2
-        return order, (*self._lists(order), sizes, steps, along)
+        return order, (*self._lists(order, rows), sizes, steps, along)
 
     @property
     def _of_weights(self) -> tuple[int, int, int]:
@@ -97,21 +102,21 @@ class Summed(Moved):
             found["w"] = k * (tap * panel + group * taps * self.plan.height)
         return found
 
-    def _lists(self, order: str) -> tuple[Array, Array, Array]:
-        """The turns, the parts and the terms."""
+    def _lists(self, order: str, rows: tuple[int, ...]) -> tuple[Array, Array, Array]:
+        """The turns, the parts and the terms; rows: the steps from row to row."""
         groups, taps = self.plan.conv.groups, len(self.plan.taps)
         places = np.stack([self.offsets[name] for name in order], axis=1)
         if self.kind == "forward":
             turns, terms = places[:groups], places[::groups] - places[0]
             parts = [
-                (*self._at(run, order, number), 0, taps, run.length)
+                (*self._at(run, order, number), 0, taps, run.length, *rows)
                 for number in range(self.form.items)
                 for run in runs(self)
             ]
         else:
             cut = [piece for run in runs(self) for piece in _pieces(run)]
             turns, terms = places, np.array([self._at(run, order) for run in cut])
-            parts = [(0, 0, 0, *some) for some in _alike(cut)]
+            parts = [(0, 0, 0, *some, *rows) for some in _alike(cut)]
         add = np.full((len(turns), 1), self.kind == "weights")
         return np.hstack([turns, add]), np.array(parts), np.ascontiguousarray(terms.T[:2])
 
@@ -126,6 +131,31 @@ class Summed(Moved):
             "y": number * outputs + run.output * unit,
         }
         return tuple(before[name] for name in order)
+
+
+class InPlace(ReadInPlace, Summed):
+    """The same with the inputs where they are, in channels_last."""
+
+    def _in_place(self, rows: range) -> tuple[str, Any]:
+        plan, (x, _, x_group, y, y_group) = self.plan, self.steps
+        groups, (_, far, number) = np.arange(plan.conv.groups), self._of_weights
+        weights = self.offsets["w"].reshape(-1, len(groups))
+        turns = np.stack([x_group * groups, weights[0], y_group * groups, 0 * groups], axis=1)
+        items = np.arange(self.form.items)
+        before_x, before_y = (
+            items * prod(shape) for shape in (plan.conv.input_shape, plan.conv.output_shape)
+        )
+        parts, terms, done = [], [], 0
+        for box in boxes(plan, rows):
+            at_x = np.add.outer(before_x, box.inputs * x).ravel()
+            at_y = np.add.outer(before_y, box.outputs * y).ravel()
+            width, step = len(box.taps), box.input_step * x
+            columns = at_x, 0, at_y, done, done + width, box.length, step, step, box.output_step * y
+            parts.append(np.stack(np.broadcast_arrays(*columns), axis=1))
+            terms.append(np.stack([box.reads * x, weights[box.taps, 0]]))
+            done += width
+        lists = turns, np.concatenate(parts), np.concatenate(terms, axis=1)
+        return "xwy", (*lists, (0, plan.inner, plan.height), (1, number, far), 0)
 
 
 def runs(stage: Stage) -> Iterator[Run]:
