@@ -44,6 +44,9 @@ def side_by_side(work: Callable[[Iterator[T]], Any], parts: Sequence[T], count: 
 
 def on_threads(work: Callable[[Iterator[T]], Any], parts: Sequence[T], count: int) -> None:
     """work(some of the parts) on so many threads, of which each that is free gets the next part."""
+    if min(count, len(parts)) == 1:
+        work(iter(parts))
+        return
     waiting = deque(parts)
 
     def some() -> Iterator[T]:

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from toeplitz.arrays import Array
-from toeplitz.compiled.shifted import HEIGHTS, Shifted
+from toeplitz.compiled.shifted import HEIGHTS, THREES, Shifted
 from toeplitz.compiled.tiles import TALL, tiles_of
 from toeplitz.compiled.vectors import BYTES
 
@@ -20,14 +20,27 @@ class SideBySide(Shifted):
     """A tile whose rows meet each another row of b, all by the vectors of one row of a."""
 
     def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> Iterator[Any]:
-        before, numbers = iter(sums), [self.vectors.load(*one) for one in self._across(at_a)]
-        for apart in self.apart:
-            here = self._across(self.build.gep(at_b, [apart]))
-            for number, one in zip(numbers, here, strict=True):
-                yield self.vectors.sum(next(before), number, self.vectors.load(*one))
+        many, new = self.case.vectors, list(sums)
+        numbers = [self._loaded(at_a, tap) for tap in self.inside]
+        for far, apart in enumerate(self.apart):
+            columns = self._loaded(at_b, apart)
+            for row in range(max(0, far - self.taps + 1), min(self.case.rows, far + 1)):
+                pairs = zip(numbers[far - row], columns, strict=True)
+                for which, (number, column) in enumerate(pairs, row * many):
+                    new[which] = self.vectors.sum(new[which], number, column)
+        yield from new
+
+    def _loaded(self, pointer: Any, step: Any) -> list[Any]:
+        return [self.vectors.load(*one) for one in self._across(self.build.gep(pointer, [step]))]
 
 
-tiles = tiles_of(HEIGHTS, {**HEIGHTS}, SideBySide)
+class SideBySideThrees(SideBySide):
+    """The same for terms of three rows of a, of which each meets rows of b one further."""
+
+    taps = THREES
+
+
+tiles = tiles_of(HEIGHTS, {**HEIGHTS}, SideBySide, SideBySideThrees)
 
 
 @loop
@@ -37,16 +50,17 @@ def side_by_side(
 ) -> None:  # fmt: skip
     """y[p + i q, c] = sums over terms of weights[tap, c] x[place + i step + c], for stretches.
 
-    like: an array of the dtype. x, weights, y: addresses. stretches (n, 7): p and how many i,
-    the terms (first, stop), step, q, and numbers of x before. terms (3, m): numbers of weights
-    before the tap, place, and 0. channels: how many c. past: y is aligned, its channels are whole
-    vectors, and it is best stored past the caches.
+    like: an array of the dtype. x, weights, y: addresses. stretches (n, 8): p and how many i,
+    the terms (first, stop), step, q, numbers of x before, and numbers of weights from tap to tap of
+    a term: 0 if it has one, else it has THREES, and the place of each is one step further. terms
+    (3, m): numbers of weights before the tap, place, and 0. channels: how many c. past: y is
+    aligned, its channels are whole vectors, and it is best stored past the caches.
     """
     size = like.itemsize
     wide, state = TALL * (BYTES // size), np.zeros(2, np.int64)
     taps, places, zeros = terms[0].ctypes.data, terms[1].ctypes.data, terms[2].ctypes.data
     for i in range(len(stretches)):
-        output, many, first, stop, step, apart, begin = stretches[i]
+        output, many, first, stop, step, apart, begin, inside = stretches[i]
         # What the next stretch reads last is what was not read before.
         following = stretches[min(i + 1, len(stretches) - 1)]
         state[0] = x + size * (following[6] + terms[1, following[3] - 1])
@@ -60,6 +74,6 @@ def side_by_side(
                     x + size * (begin + row * step + column),
                     y + size * ((output + row * apart) * channels + column), told,
                     (min(ROWS, many - row), 1, min(wide, channels - column)),
-                    (0, 0, 0, step, 1), (apart * channels, 0),
-                    (state.ctypes.data, 1 << 40, 0), (int(past), 0), 0, 0,
+                    (0, 0, inside, step, 1), (apart * channels, 0),
+                    (state.ctypes.data, 1 << 40, 0), (int(past), 0), 0, int(inside != 0),
                 )  # fmt: skip

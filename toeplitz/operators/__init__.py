@@ -1,6 +1,6 @@
 """T(w) and U(x) as LinearOperators: the products of the matrices, which are never built."""
 
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import import_module
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ def _linear(library: str) -> Any:
 
 def has_blocks(conv: Conv, array: Array, dtype: DType) -> bool:
     """Whether the products of a dtype go by way of BLAS."""
-    return namespace(array) is np and countable(conv) and blas.routine(dtype) is not None
+    return namespace(array) is np and blas.routine(dtype) is not None and countable(conv)
 
 
 class _Forward:
@@ -88,6 +88,7 @@ class _Forward:
         self.conv, self.w, self.last = conv, w, layout == "channels_last"
         self.layout = layout
         self.finite = bool(namespace(w).isfinite(w).all())
+        self.has_blocks = cache(partial(has_blocks, conv, w))
         self._made: dict[tuple[DType, bool], tuple[Any, Any]] = {}
 
     def times(self, x: Array) -> Array:
@@ -100,7 +101,7 @@ class _Forward:
 
     def _times(self, x: Array, adjoint: bool) -> Array:
         dtype = np.result_type(x.dtype, self.w.dtype)
-        if not x.size or not self.finite or not has_blocks(self.conv, x, dtype):
+        if not x.size or not self.finite or not self.has_blocks(dtype):
             return self._plainly(x, adjoint)
         blocks, weights = self._blocks(dtype, adjoint)
         run = blocks.adjoint if adjoint else blocks.forward

@@ -13,13 +13,14 @@ import numpy as np
 
 from toeplitz.arrays import Array
 from toeplitz.compiled import loops
-from toeplitz.operators.in_place import ReadInPlace, boxes
+from toeplitz.operators.in_place import Box, ReadInPlace, boxes
 from toeplitz.operators.lanes import Plan
 from toeplitz.operators.moves import Moved
 from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.operators.summed import DTYPES, runs
 
 ALL = slice(None)
+THREES = 3  # taps that the loops take as one: see compiled.side_by_side
 NONE = np.zeros((0, 4), int)  # moves
 
 
@@ -100,7 +101,7 @@ class SideBySide(Moved):
         terms = np.zeros((3, taps), int)
         terms[:2] = np.arange(taps) * channels, self.offsets["x"][::channels]
         each = [
-            (run.output, run.length, 0, taps, channels, 1, run.cell * channels)
+            (run.output, run.length, 0, taps, channels, 1, run.cell * channels, 0)
             for run in runs(self)
         ]
         return np.array(each), terms
@@ -112,13 +113,24 @@ class Direct(ReadInPlace, SideBySide):
     def _in_place(self, rows: range) -> tuple[Array, Array]:
         channels, stretches, terms, done = self.plan.conv.groups, [], [], 0
         for box in boxes(self.plan, rows):
-            width, step = len(box.taps), box.input_step * channels
-            same = done, done + width, step, box.output_step
-            columns = box.outputs, box.length, *same, box.inputs * channels
+            threes = _successive(box)
+            some = slice(None, None, THREES if threes else 1)
+            taps, reads = box.taps[some], box.reads[some]
+            told = done, done + len(taps), box.input_step * channels, box.output_step
+            inside = channels if threes else 0
+            columns = box.outputs, box.length, *told, box.inputs * channels, inside
             stretches.append(np.stack(np.broadcast_arrays(*columns), axis=1))
-            terms.append(np.stack([box.taps, box.reads, 0 * box.taps]) * channels)
-            done += width
+            terms.append(np.stack([taps, reads, 0 * taps]) * channels)
+            done += len(taps)
         return np.concatenate(stretches), np.concatenate(terms, axis=1)
+
+
+def _successive(box: Box) -> bool:
+    """Whether the taps are threes of which each reads what the next reads one output before."""
+    if len(box.taps) % THREES:
+        return False
+    taps, reads = (np.diff(one.reshape(-1, THREES)) for one in (box.taps, box.reads))
+    return bool((taps == 1).all() and (reads == box.input_step).all())
 
 
 class Compiled(Stage):

@@ -79,9 +79,7 @@ def _stage(plan: Plan, rows: int) -> int:
     """Numbers in the lanes and in the sheet of a block, as stage.Stage has them."""
     conv, later = plan.conv, plan.axes[1:]
     lanes = conv.groups * plan.inner * prod(plan.lane_counts) * prod(plan.grid(rows))
-    if not plan.unit and all(
-        axis.whole(size) for axis, size in zip(plan.axes, conv.input_shape[1:], strict=True)
-    ):
+    if not plan.unit and plan.whole:
         lanes = 0  # read where they are
     by_sheet = any(axis.length != axis.outputs for axis in later)
     sheet = conv.out_channels * rows * prod(axis.length for axis in later)

@@ -245,7 +245,8 @@ class Structured:
                 self._free.setdefault(key, []).append(stage)
 
         count = self.cut.many(items)
-        on_threads = blas.on_threads if self.summed else blas.side_by_side
+        no_blas = self.summed or self.plan.unit
+        on_threads = blas.on_threads if no_blas else blas.side_by_side
         for shares in phases:
             on_threads(work, shares, count)
 
