@@ -1,6 +1,5 @@
 """Products of rows that read what the row before reads, shifted: those of a depthwise layer."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ class Shifted(Tile):
         place_b = build.mul(place_b, given.step_b)
         return build.gep(self.a, [place_a]), build.gep(self.b, [place_b])
 
-    def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> Iterator[Any]:
+    def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
         """The sums with the products of all numbers of a term: a row of b is loaded once."""
         build, many, new = self.build, self.case.vectors, list(sums)
         rows = [at_a]
@@ -52,7 +51,7 @@ class Shifted(Tile):
                 number = self.vectors.spread(build.load(here))
                 for which, column in enumerate(columns, row * many):
                     new[which] = self.vectors.sum(new[which], number, column)
-        yield from new
+        return new
 
 
 class ShiftedThrees(Shifted):

@@ -1,6 +1,5 @@
 """Channels by themselves, side by side: a vector of inputs meets a vector of numbers."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ ROWS = max(HEIGHTS[TALL])  # outputs that are gone through for some channels, th
 class SideBySide(Shifted):
     """A tile whose rows meet each another row of b, all by the vectors of one row of a."""
 
-    def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> Iterator[Any]:
+    def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
         many, new = self.case.vectors, list(sums)
         numbers = [self._loaded(at_a, tap) for tap in self.inside]
         for far, apart in enumerate(self.apart):
@@ -28,7 +27,7 @@ class SideBySide(Shifted):
                 pairs = zip(numbers[far - row], columns, strict=True)
                 for which, (number, column) in enumerate(pairs, row * many):
                     new[which] = self.vectors.sum(new[which], number, column)
-        yield from new
+        return new
 
     def _loaded(self, pointer: Any, step: Any) -> list[Any]:
         return [self.vectors.load(*one) for one in self._across(self.build.gep(pointer, [step]))]

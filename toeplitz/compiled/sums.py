@@ -7,7 +7,7 @@ from numba import njit
 
 from toeplitz.arrays import Array
 from toeplitz.compiled.tile import LINE, Tile
-from toeplitz.compiled.tiles import PARTIAL, SHORT, TALL, WHOLE, WIDE, part, tiles_of
+from toeplitz.compiled.tiles import FLAT, LOW, PARTIAL, SHORT, TALL, WHOLE, WIDE, part, tiles_of
 from toeplitz.compiled.vectors import BYTES
 
 loop = njit(nogil=True, cache=True, error_model="numpy")
@@ -34,11 +34,15 @@ def _turn(
     size, in_a, in_b = like.itemsize, terms[0].ctypes.data, terms[1].ctypes.data
     (rows, inner, columns), (step_a, step_b, column_b) = sizes, steps
     nowhere = state.ctypes.data, 1, -LINE
-    # Of a few rows the tiles are wide, of a few columns they are tall.
-    wide = (WIDE if along == 2 else TALL) * (BYTES // size)
+    count = BYTES // size
+    wide = (WIDE if along == 2 else TALL) * count
     depth = SHALLOW if along == 2 and rows < SHORT else DEPTH
     for start in range(0, parts[0, 5] if along == 1 else inner, depth):
-        for column in range(0, parts[0, 5] if along == 2 else columns, wide):
+        column, end = 0, parts[0, 5] if along == 2 else columns
+        while column < end:
+            some = min(wide, end - column)
+            if along == 2 and rows <= LOW and end - column >= FLAT * count:
+                some = FLAT * count
             for i in range(len(parts)):
                 first, stop, length = terms.itemsize * parts[i, 3], parts[i, 4], parts[i, 5]
                 tiles(
@@ -50,12 +54,13 @@ def _turn(
                     (
                         length if along == 0 else rows,
                         min(depth, (length if along == 1 else inner) - start),
-                        min(wide, (length if along == 2 else columns) - column),
+                        some,
                     ),
                     (parts[i, 6], parts[i, 7], step_a, 0, step_b), (parts[i, 8], 0), nowhere,
                     (0, int(turn[3] > 0 or start > 0)),
                     SHORT if along == 2 else 0, 0,
                 )  # fmt: skip
+            column += some
 
 
 def panel(last: bool, size: int) -> int:

@@ -130,16 +130,31 @@ class Tile:
         pointer = self.build.inttoptr(address, kind.as_pointer())
         return self.build.load(self.build.gep(pointer, [index]))
 
-    def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> Iterator[Any]:
+    def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
         """The sums with one more product each."""
-        build, before = self.build, iter(sums)
-        columns = [self.vectors.load(*one) for one in self._across(at_b)]
+        many, numbers, columns = self.case.vectors, self._numbers(at_a), self._columns(at_b)
+        # What there is less of stays in registers, the other is loaded one by one.
+        if many > self.case.rows:
+            every, new = list(numbers), list(sums)
+            for which, column in enumerate(columns):
+                for at, number in zip(range(which, len(new), many), every, strict=True):
+                    new[at] = self.vectors.sum(new[at], number, column)
+            return new
+        before, every = iter(sums), list(columns)
+        return [
+            self.vectors.sum(next(before), number, column) for number in numbers for column in every
+        ]
+
+    def _numbers(self, at_a: Any) -> Iterator[Any]:
+        """A vector of a number of each row."""
         for row in range(self.case.rows):
             if row and row % NEAR == 0:
                 at_a = self._beyond(at_a, self.rows_a, NEAR)
-            number = self.vectors.spread(build.load(self._beyond(at_a, self.rows_a, row % NEAR)))
-            for column in columns:
-                yield self.vectors.sum(next(before), number, column)
+            here = self._beyond(at_a, self.rows_a, row % NEAR)
+            yield self.vectors.spread(self.build.load(here))
+
+    def _columns(self, at_b: Any) -> Iterator[Any]:
+        return (self.vectors.load(*one) for one in self._across(at_b))
 
     def _store(self, sums: list[Any]) -> None:
         """Put the sums into c, or add them, or put them past the caches."""

@@ -18,14 +18,16 @@ part = njit(inline="always", error_model="numpy")  # of another loop: compiled t
 
 # Vectors of a tile: how many rows it may have, so that all stay in registers.
 WHOLE: Heights = (
-    {1: (16, 8, 4, 2, 1), 2: (14, 12, 8, 7, 4, 2, 1), 3: (8, 4, 3, 2, 1)}
+    {1: (16, 14, 12, 8, 4, 2, 1), 2: (14, 12, 8, 7, 4, 2, 1), 3: (8, 4, 3, 2, 1), 8: (3, 2, 1)}
     if REGISTERS == 32
-    else {1: (8, 4, 2, 1), 2: (6, 4, 2, 1), 3: (4, 3, 2, 1)}
+    else {1: (8, 4, 2, 1), 2: (6, 4, 2, 1), 3: (4, 3, 2, 1), 4: (3, 2, 1)}
 )
-PARTIAL: Heights = dict.fromkeys(WHOLE, (8, 4, 3, 2, 1) if REGISTERS == 32 else (4, 3, 2, 1))
-# Of a few rows the tiles are wide, of a few columns they are tall.
-WIDE, TALL = max(WHOLE), 2
-SHORT = max(WHOLE[WIDE])  # rows of a wide tile
+# Of many rows tiles are tall, of some they are wide, of a few flat.
+TALL, WIDE, FLAT = 2, 3, max(WHOLE)
+SHORT, LOW = max(WHOLE[WIDE]), max(WHOLE[FLAT])  # rows of a wide and of a flat tile
+PARTIAL: Heights = dict.fromkeys(
+    range(1, WIDE + 1), (8, 4, 3, 2, 1) if REGISTERS == 32 else (4, 3, 2, 1)
+)
 WAIT = 8  # sums of a tile below which each waits for the one before
 FAR = 32  # rows that are left from which the tallest tile is taken
 
