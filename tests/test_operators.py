@@ -90,13 +90,22 @@ def test_stretches_say_every_position_once(positions):
     assert found.tolist() == positions
 
 
+SEVERAL_BLOCKS = [
+    toeplitz.Conv((4, 33, 9), (6, 2, 3, 3), padding=1, stride=(1, 2), groups=2),
+    toeplitz.Conv((16, 33, 9), (24, 16, 3, 3), padding=1),  # weights weigh more than an item
+    toeplitz.Conv((16, 33, 40), (16, 8, 3, 3), padding=1, dilation=(2, 1), groups=2),
+    toeplitz.Conv((16, 33, 40), (16, 1, 3, 3), padding=1, groups=16),
+]
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_rounded_results_do_not_depend_on_the_threads(layout, monkeypatch):
-    conv = toeplitz.Conv((4, 33, 9), (6, 2, 3, 3), padding=1, stride=(1, 2), groups=2)
+@pytest.mark.parametrize("conv", SEVERAL_BLOCKS, ids=repr)
+def test_rounded_results_do_not_depend_on_the_threads(conv, layout, monkeypatch):
     rng = np.random.default_rng(0)
     w = rng.standard_normal(conv.weight_shape, np.float32)
     X = rng.standard_normal((prod(conv.input_shape), 3), np.float32)
     G = rng.standard_normal((prod(conv.output_shape), 3), np.float32)
+    monkeypatch.setattr("toeplitz.compiled.WORTH", 0)
     monkeypatch.setattr("toeplitz.operators.blocks.THREADED", 1)
     monkeypatch.setattr("toeplitz.operators.blocks.BLOCK", 5000)
     results = []

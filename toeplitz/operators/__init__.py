@@ -12,6 +12,7 @@ from toeplitz.arrays import Array, DType, columns, flat, namespace, sparse_names
 from toeplitz.compiled import loops
 from toeplitz.conv import Conv
 from toeplitz.operators.backward import Backward, invertible
+from toeplitz.operators.gradient import WeightGradient
 from toeplitz.operators.patches import Patches
 from toeplitz.operators.size import countable
 from toeplitz.operators.structured import Structured
@@ -164,7 +165,7 @@ class _Unfolded:
 
     def __init__(self, conv: Conv, x: Array) -> None:
         self.conv, self.x = conv, x
-        self._made: dict[DType, Structured] = {}
+        self._made: dict[DType, WeightGradient] = {}
 
     def times(self, w: Array) -> Array:
         """U(x) @ w for w (weights,)."""
@@ -179,8 +180,8 @@ class _Unfolded:
         dtype = np.result_type(g.dtype, self.x.dtype)
         if len(self.x) and has_blocks(self.conv, g, dtype):
             if dtype not in self._made:
-                self._made[dtype] = Structured(self.conv, "channels_first", dtype, "weights")
-            w = self._made[dtype].weight_gradient(upstream, self.x)
+                self._made[dtype] = WeightGradient(self.conv, "channels_first", dtype)
+            w = self._made[dtype].times(upstream, self.x)
         else:
             w = Patches(self.conv).weight_gradient(upstream, self.x)
         if not namespace(w).isfinite(w).all():

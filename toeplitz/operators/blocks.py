@@ -14,6 +14,7 @@ TOGETHER = 1 << 25  # multiply-adds that are called for at a time
 PLANE = 5 << 13  # bytes of a block of one channel, which stays in the L1 cache
 THREADED = 1 << 24  # multiply-adds from which threads pay
 SUMMED = 256  # positions
+SUMS = 4  # how often weights are gone through to clear and to add up sums of them
 PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
 
 Shares = list[list[Block]]  # what may run side by side, each of it in turn
@@ -26,8 +27,9 @@ class Cut:
         self.plan, self.conv, self.size, self.last = plan, plan.conv, dtype.itemsize, last
         self.ordered = summed and kind == "forward"  # no sum depends on the blocks
 
-    def blocks(self, items: Sequence[Array]) -> list[Block]:
-        rows, outputs = self.rows(items), self.plan.axes[0].outputs
+    def blocks(self, items: Sequence[Array], parts: int = 0) -> list[Block]:
+        """parts: how many at least, else some for every thread."""
+        rows, outputs = self.rows(items, parts), self.plan.axes[0].outputs
         return [
             Block(item, first, min(first + rows, outputs))
             for item in range(len(items))
@@ -49,11 +51,11 @@ class Cut:
             for first in range(0, len(blocks), many)
         ]
 
-    def rows(self, items: Sequence[Array]) -> int:
+    def rows(self, items: Sequence[Array], parts: int = 0) -> int:
         """Rows of a block: what fits into the cache, and some for every thread."""
         innermost = self._innermost(items)
         # Other sums are to be the same on any number of threads.
-        parts = threads() if self.ordered else PARTS
+        parts = parts or (threads() if self.ordered else PARTS)
         parts = -(-parts // max(1, len(items))) if self._worth(items) else 1
         if self.plan.unit and not self.last and loops(self.conv.macs):
             return rows_of(self.plan, self.size, parts, innermost, 1, PLANE)
@@ -74,6 +76,13 @@ class Cut:
         """How many sums over positions pay, each of which has all weights to be added up."""
         positions = items * prod(self.conv.output_shape[1:])
         return max(2, min(PARTS, positions // SUMMED))
+
+    def heavy(self, items: int) -> bool:
+        """Whether several sums of all weights would take longer than to read all items again."""
+        lanes = self.conv.groups * self.plan.inner * prod(self.plan.lane_counts)
+        numbers = lanes * prod(self.plan.grid(self.plan.axes[0].outputs))
+        numbers += prod(self.conv.output_shape)
+        return SUMS * self.conv.weight_count > items * numbers
 
     def apart(self, blocks: list[Block], items: Sequence[Array]) -> list[Shares]:
         """Phases of shares that never add to one input at a time, nor in another order.

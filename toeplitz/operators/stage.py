@@ -22,6 +22,7 @@ class Block(NamedTuple):
     first: int
     stop: int
     items: int = 1
+    turns: range | None = None  # of the taps and groups, if not all are meant
 
 
 class Form(NamedTuple):

@@ -21,7 +21,6 @@ from toeplitz.operators.lanes import Lanes, Plan
 from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.operators.summed import DTYPES, InPlace, Summed, in_panels
 from toeplitz.results import aligned, result
-from toeplitz.threads import split
 
 FEW = 8  # channels
 INNERMOST = 64  # items that lie innermost are taken so many at a time
@@ -44,6 +43,8 @@ class Structured:
         self.items_last = self.last = layout == "channels_last"
         self.plan = Plan(conv, axes) if axes else Plan.of(conv, kind == "adjoint")
         compiled = dtype.char in DTYPES and bool(loops(conv.macs))
+        if compiled and kind == "weights" and self.plan.width >= FEW:
+            self.plan = Plan.apart(conv)  # rows are gone through one by one: there is no waste
         self.in_place = compiled and self.last and kind == "forward" and not axes and self._stays()
         # The inputs themselves, through a single tap to fewer outputs, are what gemm is made for.
         whole = self.plan.whole
@@ -71,7 +72,9 @@ class Structured:
             inner, sizes = (1, *inner), sizes[::-1]
         shape = (len(self.plan.taps), conv.groups, *sizes)
         turned = numbers.transpose(*apart, 0, *inner).reshape(shape)
-        if self.summed and kind == "forward":
+        if self.summed and kind == "weights":
+            turned = turned.transpose(1, 2, 0, 3)
+        elif self.summed and kind == "forward":
             turned = in_panels(self.plan, Form(self.last, dtype), turned)
         self.order = np.ascontiguousarray(turned)  # what is taken by it lies in its order
         self.cut = Cut(self.plan, dtype, self.last, self.summed, kind)
@@ -169,28 +172,6 @@ class Structured:
         phases = [single(blocks)] if direct else self.cut.apart(blocks, upstream)
         self._run("adjoint", run, phases, upstream, direct)
         return x
-
-    def weight_gradient(self, g: Array, x: Array) -> Array:
-        """U(x)ᴴ g, summed over the items."""
-        items = self._inputs(x, False)
-        upstream = self._items(g, self.conv.output_shape, False)
-        blocks = self.cut.blocks(items)
-        # As many sums on any number of threads, added up in one order.
-        sums = split(blocks, self.cut.totals(len(items)))
-        totals = np.zeros((len(sums), *self.order.shape), self.dtype)
-        part = {block: number for number, some in enumerate(sums) for block in some}
-
-        def run(stage: Stage, block: Block) -> None:
-            lanes = stage.load(items[block.item], block)
-            here = stage.of_output(upstream[block.item], block)
-            if stage.by_sheet:
-                stage.fetch(here)
-            stage.multiply(lanes, totals[part[block]], here)
-
-        self._run("weights", run, [sums], items, self.direct)
-        w = np.empty(self.conv.weight_count, self.dtype)
-        w[self.order] = totals.sum(axis=0)
-        return w.reshape(self.conv.weight_shape)
 
     def _inputs(self, batch: Array, innermost: bool) -> list[Array]:
         """Each item in the form that the lanes have."""

@@ -54,12 +54,19 @@ class Summed(Moved):
         cut = self.later != self.plan.conv.output_shape[2:]
         return self._turned or self.form.sliced or cut
 
-    def multiply(self, lanes: int, weights: Array, outputs: Array) -> None:
+    def multiply(
+        self, lanes: int, weights: Array, outputs: Array, some: range | None = None,
+        add: bool = True,
+    ) -> None:  # fmt: skip
+        """some: taps and groups of a gradient, if not all are meant, which is added to or put."""
         at = self.sheet if self.by_sheet else outputs
         address = {"x": lanes, "w": weights.ctypes.data, "y": at.ctypes.data}
-        order, tables = self._tables
+        order, (turns, *tables) = self._tables
+        if some is not None:
+            turns = turns[some.start : some.stop].copy()
+            turns[:, -1] = add
         compiled = loops(self.plan.conv.macs)
-        compiled.sums(self.like, *(address[name] for name in order), *tables)
+        compiled.sums(self.like, *(address[name] for name in order), turns, *tables)
 
     @property
     def _tables(self) -> tuple[str, Any]:
@@ -72,7 +79,7 @@ class Summed(Moved):
         cells, channels = (x, 1) if self.form.lanes_last else (1, x)
         near, far, number = self._of_weights
         if self.kind == "weights":
-            rows, steps = (channels, channels, o), (cells, y, 1)
+            rows, steps = (channels, channels, o * len(self.plan.taps)), (cells, y, 1)
             order, sizes, along = "xyw", (k, 0, o), 1
         elif self.outputs_last:
             rows, steps = (cells, cells, y), (channels, number, far)
@@ -94,11 +101,12 @@ class Summed(Moved):
 
     @cached_property
     def offsets(self) -> dict[str, Array]:
-        found = super().offsets
-        panel = panel_of(self.plan, self.form) if self.kind == "forward" else 0
-        if panel:
-            groups, taps, k = self.plan.conv.groups, len(self.plan.taps), self.plan.inner
-            tap, group = np.divmod(np.arange(taps * groups), groups)
+        found, panel = super().offsets, panel_of(self.plan, self.form)
+        groups, taps, k = self.plan.conv.groups, len(self.plan.taps), self.plan.inner
+        tap, group = np.divmod(np.arange(taps * groups), groups)
+        if self.kind == "weights":
+            found["w"] = self.plan.height * (tap + group * taps * k)
+        elif panel:
             found["w"] = k * (tap * panel + group * taps * self.plan.height)
         return found
 
