@@ -1,12 +1,13 @@
 """Products of rows that read what the row before reads, shifted: those of a depthwise layer."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numba import njit
 
 from toeplitz.arrays import Array
-from toeplitz.compiled.tile import Tile
+from toeplitz.compiled.tile import NEAR, Tile
 from toeplitz.compiled.tiles import TALL, tiles_of
 from toeplitz.compiled.vectors import BYTES, place
 
@@ -27,7 +28,7 @@ class Shifted(Tile):
 
     def __init__(self, builder: Any, number: Any, case: Any, given: Any) -> None:
         super().__init__(builder, number, case, given._replace(inner=place(1)))
-        self.apart = self._multiples(given.row_b, case.rows + self.taps - 2)
+        self.rows_b = self._odd_multiples(given.row_b)
         self.inside = self._multiples(given.step_a, self.taps - 1)
 
     def _term(self, index: Any) -> tuple[Any, Any]:
@@ -44,14 +45,20 @@ class Shifted(Tile):
         rows = [at_a]
         for _ in range(self.case.rows - 1):
             rows.append(build.gep(rows[-1], [self.step]))
-        for far, apart in enumerate(self.apart):
-            columns = [self.vectors.load(*one) for one in self._across(build.gep(at_b, [apart]))]
+        for far, columns in enumerate(self._rows_of(at_b)):
             for row in range(max(0, far - self.taps + 1), min(self.case.rows, far + 1)):
                 here = build.gep(rows[row], [self.inside[far - row]])
                 number = self.vectors.spread(build.load(here))
                 for which, column in enumerate(columns, row * many):
-                    new[which] = self.vectors.sum(new[which], number, column)
+                    new[which] = self.vectors.here(self.vectors.sum(new[which], number, column))
         return new
+
+    def _rows_of(self, at_b: Any) -> Iterator[list[Any]]:
+        """The vectors of each row of b that is met, one row after the other."""
+        for far in range(self.case.rows + self.taps - 1):
+            if far and far % NEAR == 0:
+                at_b = self._beyond(at_b, self.rows_b, NEAR)
+            yield list(self._columns(self._beyond(at_b, self.rows_b, far % NEAR)))
 
 
 class ShiftedThrees(Shifted):

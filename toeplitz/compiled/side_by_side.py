@@ -20,17 +20,13 @@ class SideBySide(Shifted):
 
     def _products(self, at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
         many, new = self.case.vectors, list(sums)
-        numbers = [self._loaded(at_a, tap) for tap in self.inside]
-        for far, apart in enumerate(self.apart):
-            columns = self._loaded(at_b, apart)
+        numbers = [list(self._columns(self.build.gep(at_a, [tap]))) for tap in self.inside]
+        for far, columns in enumerate(self._rows_of(at_b)):
             for row in range(max(0, far - self.taps + 1), min(self.case.rows, far + 1)):
                 pairs = zip(numbers[far - row], columns, strict=True)
                 for which, (number, column) in enumerate(pairs, row * many):
-                    new[which] = self.vectors.sum(new[which], number, column)
+                    new[which] = self.vectors.here(self.vectors.sum(new[which], number, column))
         return new
-
-    def _loaded(self, pointer: Any, step: Any) -> list[Any]:
-        return [self.vectors.load(*one) for one in self._across(self.build.gep(pointer, [step]))]
 
 
 class SideBySideThrees(SideBySide):

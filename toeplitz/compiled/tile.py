@@ -59,8 +59,8 @@ class Tile:
     listed = False  # the rows of c are not one after the other
 
     def __init__(self, builder: Any, number: Any, case: Case, given: Given) -> None:
-        self.build, self.case, self.given = builder, case, given
-        self.vectors = Vectors(builder, number)
+        self.build, self.case, self.vectors = builder, case, Vectors(builder, number)
+        self.given = given
         self.a, self.b, self.c = (
             builder.inttoptr(one, number.as_pointer()) for one in (given.a, given.b, given.c)
         )
@@ -147,6 +147,8 @@ class Tile:
 
     def _numbers(self, at_a: Any) -> Iterator[Any]:
         """A vector of a number of each row."""
+        # The compiler would step from number to number in each row by itself.
+        at_a = self.build.inttoptr(self.vectors.opaque(self.build.ptrtoint(at_a, PLACE)), at_a.type)
         for row in range(self.case.rows):
             if row and row % NEAR == 0:
                 at_a = self._beyond(at_a, self.rows_a, NEAR)

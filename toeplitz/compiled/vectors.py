@@ -4,6 +4,7 @@ numba compiles a loop anew when the file of the loop changes, not when this one 
 """
 
 from collections.abc import Callable, Sequence
+from platform import machine
 from typing import Any, TypeVar
 
 from llvmlite import binding, ir
@@ -14,6 +15,9 @@ T = TypeVar("T")
 FEATURES = binding.get_host_cpu_features()
 BYTES = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16  # of a vector
 REGISTERS = 32 if FEATURES.get("avx512f") or FEATURES.get("neon") else 16
+
+# What the registers of vectors are called between compilers and assemblers.
+LETTER = {"x86_64": "v", "AMD64": "v", "aarch64": "w", "arm64": "w"}.get(machine())
 
 INT, PLACE = ir.IntType(32), ir.IntType(64)
 BYTE = ir.IntType(8).as_pointer()
@@ -100,6 +104,16 @@ class Vectors:
         """A number of 64 bits of which the compiler is not told how it came about."""
         kind = ir.FunctionType(PLACE, [PLACE])
         return self.build.asm(kind, "", "=r,0", [number], False)
+
+    def here(self, value: Any) -> Any:
+        """A vector that is computed here, before what stands behind is loaded.
+
+        The compiler would load more beforehand than there are registers, and put it aside.
+        """
+        if not LETTER:
+            return value
+        kind = ir.FunctionType(self.kind, [self.kind])
+        return self.build.asm(kind, "", f"={LETTER},0,~{{memory}}", [value], True)
 
     def sum(self, total: Any, left: Any, right: Any) -> Any:
         """total + left * right."""
