@@ -69,7 +69,9 @@ class Tile:
 
     def write(self) -> None:
         """The sums over all terms, from the block where the builder stands to a new one."""
-        build, before, vectors, given = self.build, self.build.block, self.vectors, self.given
+        build, vectors, given = self.build, self.vectors, self.given
+        self._claim_first()
+        before = build.block
         term, inside, after, end = (
             build.append_basic_block(name) for name in ("term", "inside", "after", "end")
         )
@@ -77,8 +79,6 @@ class Tile:
         rest = build.gep(state, [place(1)])
         begun = place(0), build.load(state), build.load(rest)
         begun += (vectors.zero,) * (self.case.rows * self.case.vectors)
-        if self.alone:
-            self._claim(range(self.case.rows))
         build.branch(term)
 
         build.position_at_end(term)
@@ -226,6 +226,16 @@ class Tile:
         """
         steps = (self.build.mul(step, place(row)) for row in range(most + 1))
         return [self.vectors.opaque(one) for one in steps]
+
+    def _claim_first(self) -> None:
+        """Claim all rows, if not every row will have its turn with a term."""
+        every = range(self.case.rows)
+        if self.alone:
+            self._claim(every)
+        elif self.case.rows > CLAIMED:
+            enough = place(-(-self.case.rows // CLAIMED))
+            with self.build.if_then(self.build.icmp_signed("<", self.given.terms, enough)):
+                self._claim(every)
 
     def _claim(self, rows: Iterable[Any]) -> None:
         """Have the lines of some rows of the result brought to the cache, if they go there."""
