@@ -1,8 +1,9 @@
-"""The structured product: T(w) x, T(w)ᴴ g and U(x)ᴴ g without a matrix, by BLAS.
+"""The structured product: T(w) x and T(w)ᴴ g without a matrix, by BLAS or by compiled loops.
 
 T(w) = sum over taps of shift ⊗ W. The inputs of a block of outputs are laid out in lanes
 (`lanes`), so that the shift of a tap is an address, and W times the shifted inputs one call of
-gemm that adds to the outputs. The memory used beside input and output is a few blocks.
+gemm that adds to the outputs. Compiled loops add up all taps (`summed`), and may read the inputs
+where they are (`in_place`). The memory used beside input and output is a few blocks.
 """
 
 from collections.abc import Callable, Iterator, Sequence
