@@ -6,6 +6,8 @@ from typing import Any
 
 WORTH = 1 << 18  # multiply-adds: less is done before numba is loaded, or a loop compiled
 
+THREES = 3  # terms that loops take as one, where each reads what the next reads one row before
+
 
 def loops(macs: int) -> Any:
     """The module by_numba; None without numba, or for fewer multiply-adds than pay."""

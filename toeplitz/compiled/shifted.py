@@ -7,13 +7,13 @@ import numpy as np
 from numba import njit
 
 from toeplitz.arrays import Array
+from toeplitz.compiled import THREES
 from toeplitz.compiled.tile import NEAR, Tile
 from toeplitz.compiled.tiles import TALL, tiles_of
 from toeplitz.compiled.vectors import BYTES, place
 
 loop = njit(nogil=True, cache=True, error_model="numpy")
 
-THREES = 3  # terms that are told as one if each reads what the next reads one row before
 ENDLESS = 1 << 40
 
 

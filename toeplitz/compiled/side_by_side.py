@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 
 from toeplitz.arrays import Array
-from toeplitz.compiled.shifted import HEIGHTS, THREES, Shifted
+from toeplitz.compiled import THREES
+from toeplitz.compiled.shifted import HEIGHTS, Shifted
 from toeplitz.compiled.tiles import TALL, tiles_of
 from toeplitz.compiled.vectors import BYTES
 

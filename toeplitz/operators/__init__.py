@@ -102,7 +102,7 @@ class _Forward:
 
     def _times(self, x: Array, adjoint: bool) -> Array:
         dtype = np.result_type(x.dtype, self.w.dtype)
-        if not x.size or not self.finite or not self.has_blocks(dtype):
+        if not (x.size and self.finite and namespace(x) is np and self.has_blocks(dtype)):
             return self._plainly(x, adjoint)
         blocks, weights = self._blocks(dtype, adjoint)
         run = blocks.adjoint if adjoint else blocks.forward

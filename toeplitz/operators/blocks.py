@@ -40,9 +40,7 @@ class Cut:
         """Some items at a time: small ones, that calls take long for, or those of large weights."""
         if len(blocks) < 2 * PARTS:
             return blocks
-        plan, whole = self.plan, self.plan.axes[0].outputs
-        lanes = plan.inner * prod(plan.lane_counts) * prod(plan.grid(whole))
-        item = self.conv.groups * lanes + prod(self.conv.output_shape)
+        whole, item = self.plan.axes[0].outputs, self._item
         heavy = 2 * self.conv.weight_count * self.size > BLOCK
         wanted = len(blocks) if heavy else TOGETHER // max(1, self.conv.macs)
         many = max(1, min(wanted, BLOCK // (item * self.size), len(blocks) // PARTS))
@@ -79,10 +77,14 @@ class Cut:
 
     def heavy(self, items: int) -> bool:
         """Whether several sums of all weights would take longer than to read all items again."""
-        lanes = self.conv.groups * self.plan.inner * prod(self.plan.lane_counts)
-        numbers = lanes * prod(self.plan.grid(self.plan.axes[0].outputs))
-        numbers += prod(self.conv.output_shape)
-        return SUMS * self.conv.weight_count > items * numbers
+        return SUMS * self.conv.weight_count > items * self._item
+
+    @property
+    def _item(self) -> int:
+        """Numbers of the lanes and the outputs of an item."""
+        lanes = self.plan.inner * prod(self.plan.lane_counts)
+        cells = prod(self.plan.grid(self.plan.axes[0].outputs))
+        return self.conv.groups * lanes * cells + prod(self.conv.output_shape)
 
     def apart(self, blocks: list[Block], items: Sequence[Array]) -> list[Shares]:
         """Phases of shares that never add to one input at a time, nor in another order.

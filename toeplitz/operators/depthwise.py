@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from toeplitz.arrays import Array
-from toeplitz.compiled import loops
+from toeplitz.compiled import THREES, loops
 from toeplitz.operators.in_place import Box, ReadInPlace, boxes
 from toeplitz.operators.lanes import Plan
 from toeplitz.operators.moves import Moved
@@ -20,7 +20,6 @@ from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.operators.summed import DTYPES, runs
 
 ALL = slice(None)
-THREES = 3  # taps that the loops take as one: see compiled.side_by_side
 NONE = np.zeros((0, 4), int)  # moves
 
 

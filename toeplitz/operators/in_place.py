@@ -62,9 +62,19 @@ class ReadInPlace(Moved):
         raise NotImplementedError
 
 
-def readable(plan: Plan) -> bool:
-    """Whether each output has a tap that reads an input."""
-    return all((_sources(axis) >= 0).any(axis=1).all() for axis in plan.axes)
+def staying(lanes: Plan, few: int) -> Plan | None:
+    """The plan by which inputs stay where they are; None if they are better laid out by `lanes`.
+
+    few: channels that are better taken otherwise.
+    """
+    plan = Plan.apart(lanes.conv)
+    if not all((_sources(axis) >= 0).any(axis=1).all() for axis in plan.axes):
+        return None  # an output that reads nothing is in no box
+    if plan.unit:
+        return plan
+    if min(plan.width, plan.height) < few or lanes.whole:
+        return None
+    return plan if nanoseconds(plan) <= lanes.nanoseconds(1) else None
 
 
 def nanoseconds(plan: Plan) -> float:
@@ -112,15 +122,20 @@ def _sources(axis: Lanes) -> Indices:
 
 
 def _alike(source: Indices) -> Iterator[Alike]:
-    first, step = 0, 0
-    for stop in range(1, len(source) + 1):
-        there = source[first] >= 0
-        if stop < len(source):
-            far = (source[stop] - source[first])[there] / (stop - first)
-            same = np.array_equal(source[stop] >= 0, there) and len(set(far)) == 1
-            if same and (far[0] == step or (stop == first + 1 and far[0] >= 0)):
-                step = int(far[0])
-                continue
-        taps = np.flatnonzero(there)
+    there = source >= 0
+    far = np.diff(source, axis=0)
+    nearest, farthest = (
+        edge(far, axis=1, where=there[1:], initial=start)
+        for edge, start in ((np.min, source.max() + 1), (np.max, -1))
+    )
+    same = (there[1:] == there[:-1]).all(axis=1) & (nearest == farthest)
+    steps = np.where(same, nearest, -1)  # from each output to the next; -1: it is not alike
+    ends = np.flatnonzero(np.diff(steps, append=-2))  # the last of as many equal steps
+    first = 0
+    while first < len(source):
+        stop, step = first + 1, 0
+        if first < len(steps) and steps[first] >= 0:
+            stop, step = int(ends[np.searchsorted(ends, first)]) + 2, int(steps[first])
+        taps = np.flatnonzero(there[first])
         yield Alike(first, stop, taps, source[first][taps], step)
-        first, step = stop, 0
+        first = stop

@@ -17,7 +17,7 @@ from toeplitz.compiled import loops
 from toeplitz.conv import Conv
 from toeplitz.operators.blocks import Cut, Shares, single
 from toeplitz.operators.depthwise import depthwise
-from toeplitz.operators.in_place import nanoseconds, readable
+from toeplitz.operators.in_place import staying
 from toeplitz.operators.lanes import Lanes, Plan
 from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.operators.summed import DTYPES, InPlace, Summed, in_panels
@@ -46,7 +46,9 @@ class Structured:
         compiled = dtype.char in DTYPES and bool(loops(conv.macs))
         if compiled and kind == "weights" and self.plan.width >= FEW:
             self.plan = Plan.apart(conv)  # rows are gone through one by one: there is no waste
-        self.in_place = compiled and self.last and kind == "forward" and not axes and self._stays()
+        may_stay = compiled and self.last and kind == "forward" and not axes
+        stays = staying(self.plan, FEW) if may_stay else None
+        self.in_place, self.plan = bool(stays), stays or self.plan
         # The inputs themselves, through a single tap to fewer outputs, are what gemm is made for.
         whole = self.plan.whole
         alone = whole and len(self.plan.taps) == 1 and self.plan.height <= self.plan.inner
@@ -80,18 +82,6 @@ class Structured:
         self.order = np.ascontiguousarray(turned)  # what is taken by it lies in its order
         self.cut = Cut(self.plan, dtype, self.last, self.summed, kind)
         self._free: dict[tuple[str, Form, int], list[Stage]] = {}
-
-    def _stays(self) -> bool:
-        """Whether inputs are best read where they are, by a plan that does."""
-        plan = Plan.apart(self.conv)
-        if not readable(plan):
-            return False
-        if not plan.unit:
-            few = min(plan.width, plan.height) < FEW
-            if few or self.plan.whole or nanoseconds(plan) > self.plan.nanoseconds(1):
-                return False
-            self.plan = plan
-        return True
 
     def weights(self, w: Array) -> Array:
         """w in the order of the products."""

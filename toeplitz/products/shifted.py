@@ -15,13 +15,12 @@ import numpy as np
 from toeplitz import blas
 from toeplitz.arrays import Array
 from toeplitz.axis import Indices
-from toeplitz.compiled import WORTH, loops
+from toeplitz.compiled import THREES, WORTH, loops
 from toeplitz.products.blocks import Blocks
 from toeplitz.results import result
 from toeplitz.threads import slices, split, threads
 
 FEW = 4  # columns below which the plain product is as fast
-THREES = 3  # terms that the loops take as one: see compiled.shifted
 PARTS = 16  # of the work
 SOME = 16  # groups that are gone through at a time
 
