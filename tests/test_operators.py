@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import toeplitz
 from toeplitz import blas
-from toeplitz.operators import lanes
+from toeplitz.operators import in_place, lanes
 from toeplitz.operators.structured import Structured
 from toeplitz.threads import threads
 
@@ -79,6 +79,28 @@ def test_lanes_are_the_table_of_an_axis(conv, merged):
         one = lanes.Lanes.of(axis, merged)
         outputs = np.arange(axis.windows)[:, None]
         assert np.array_equal(one.position[one.lane, one.start + outputs], axis.source())
+
+
+@given(convs())
+def test_boxes_hold_every_output_once_with_all_that_it_reads(conv):
+    plan, found = lanes.Plan.apart(conv), []
+    for box in in_place.boxes(plan, range(plan.axes[0].outputs)):
+        for first, before in zip(*np.broadcast_arrays(box.outputs, box.inputs), strict=True):
+            for number in range(box.length):
+                output, further = first + number * box.output_step, before + number * box.input_step
+                found += [
+                    (output, t, i + further) for t, i in zip(box.taps, box.reads, strict=True)
+                ]
+    wanted = [(0, 0, 0)]
+    for axis in conv.axes:
+        source, sizes = axis.source(), (axis.windows, axis.kernel, axis.size)
+        each = [(o, t, source[o, t]) for o, t in np.argwhere(source >= 0)]
+        wanted = [
+            tuple(a * size + b for a, size, b in zip(one, sizes, other, strict=True))
+            for one in wanted
+            for other in each
+        ]
+    assert sorted(found) == sorted(wanted)
 
 
 @given(st.lists(st.integers(-1, 6), max_size=12))
