@@ -59,7 +59,7 @@ class ReadInPlace(Moved):
 
     def _in_place(self, rows: range) -> Any:
         """What the loops are told of some rows."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must say what its loops are told")
 
 
 def staying(lanes: Plan, few: int) -> Plan | None:
