@@ -174,7 +174,10 @@ def test_without_a_worker_what_it_prints_is_no_report(run, homework):
         ("while True: pass", "CV191 linear does not come back", "no answer within 0.5 s"),
     ],
 )
-def test_a_crash_or_a_hang_is_a_finding_and_the_run_goes_on(run, homework, body, code, seen):
+def test_a_crash_or_a_hang_is_a_finding_and_the_run_goes_on(
+    run, homework, monkeypatch, body, code, seen
+):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     (homework / "dying.py").write_text(LINEAR.format(body))
     options = ("--op", "linear", "--time", "1", "--timeout", "0.5")
     status, out, err = run("verify", "dying.py:linear", *options)

@@ -150,8 +150,9 @@ class _Worker:
         with theirs:
             setup = setup | {"boot": boot, "path": path, "socket": theirs.fileno()}
             # -P: files in the current folder must not stand in for what we import.
+            # -u: what was printed before a crash has arrived.
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", BOOT, json.dumps(setup)],
+                [sys.executable, "-P", "-u", "-c", BOOT, json.dumps(setup)],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
