@@ -1,11 +1,9 @@
 """The structured products: the matrices' own, on every route, however the work is cut up."""
 
 import gc
-import time
 import tracemalloc
 import weakref
 from math import prod
-from threading import Barrier
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ import toeplitz
 from toeplitz import blas
 from toeplitz.operators import in_place, lanes
 from toeplitz.operators.structured import Structured
-from toeplitz.threads import threads
 
 LAYOUTS = ("channels_first", "channels_last")
 DTYPES = ("float32", "float64", "complex64", "complex128", "int64")
@@ -227,38 +224,11 @@ def test_gemm_multiplies_and_adds(dtype, turned):
     assert np.array_equal(c, expected)
 
 
-def test_threads_are_those_that_the_user_allows(monkeypatch):
-    for name in ("TOEPLITZ_NUM_THREADS", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    assert threads() >= 1
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert threads() == 3
-    monkeypatch.setenv("TOEPLITZ_NUM_THREADS", "2")
-    assert threads() == 2
-
-
 def test_blas_has_its_threads_back_afterwards():
     before = [get() for get, _ in blas._libraries()]
     with blas.single_threaded(), blas.single_threaded():
         assert all(get() == 1 for get, _ in blas._libraries())
     assert [get() for get, _ in blas._libraries()] == before
-
-
-def test_an_error_on_a_thread_reaches_the_caller():
-    begun, done = Barrier(2), []
-
-    def work(parts):
-        for part in parts:
-            if part < 2:
-                begun.wait()
-            if part == 1:
-                raise ZeroDivisionError(part)
-            time.sleep(0.01)
-            done.append(part)
-
-    with pytest.raises(ZeroDivisionError):
-        blas.side_by_side(work, range(1000), 2)
-    assert len(done) < 9  # nobody goes on for long
 
 
 def test_axes_are_merged_where_channels_are_few():

@@ -5,10 +5,7 @@ ctypes: those of the package mkl if it is installed, else those that scipy gives
 """
 
 import ctypes
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib import metadata
@@ -18,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from toeplitz.arrays import Array, DType
+from toeplitz.threads import on_threads
 
 T = TypeVar("T")
 
@@ -40,46 +38,6 @@ def side_by_side(work: Callable[[Iterator[T]], Any], parts: Sequence[T], count: 
     """
     with single_threaded():
         on_threads(partial(_alone, work), parts, count)
-
-
-def on_threads(work: Callable[[Iterator[T]], Any], parts: Sequence[T], count: int) -> None:
-    """work(some of the parts) on so many threads, of which each that is free gets the next part."""
-    if min(count, len(parts)) == 1:
-        work(iter(parts))
-        return
-    waiting = deque(parts)
-
-    def some() -> Iterator[T]:
-        try:
-            while waiting:
-                yield waiting.popleft()
-        except IndexError:  # another thread took the last one
-            return
-
-    def run() -> None:
-        try:
-            work(some())
-        except BaseException:
-            waiting.clear()
-            raise
-
-    others = [_pool().submit(run) for _ in range(1, min(count, len(parts)))]
-    try:
-        run()
-    finally:
-        wait(others)
-    for other in others:
-        other.result()
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Threads that wait for work: to start them takes as long as a small product."""
-    return ThreadPoolExecutor(thread_name_prefix="toeplitz")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of them
 
 
 def _alone(work: Callable[[T], Any], parts: T) -> None:

@@ -119,7 +119,7 @@ class Geometry:
         """(output channels, *spatial): floor((N + P - (D (K - 1) + 1)) / S) + 1 on each axis."""
         return (self.out_channels, *(axis.windows for axis in self.axes))
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-adds of one forward pass over one item, those with padded zeros counted too."""
         return prod(self.output_shape) * prod(self.weight_shape[1:])

@@ -70,7 +70,12 @@ def _linear(library: str) -> Any:
 
         def dot(self, x: Any) -> Any:
             columns("x", x, self.shape[1])
+            if type(x) is np.ndarray and (x.ndim == 1 or (x.ndim == 2 and self.product.wide)):
+                return self.product.times(x)  # what comes to the same, in a tenth of the steps
             return super().dot(x)
+
+        def __matmul__(self, x: Any) -> Any:
+            return self.dot(x) if type(x) is np.ndarray else super().__matmul__(x)
 
     return Operator
 

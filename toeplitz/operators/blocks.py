@@ -15,6 +15,7 @@ PLANE = 5 << 13  # bytes of a block of one channel, which stays in the L1 cache
 THREADED = 1 << 24  # multiply-adds from which threads pay
 SUMMED = 256  # positions
 SUMS = 4  # how often weights are gone through to clear and to add up sums of them
+EACH = 4  # blocks for each thread
 PARTS = 8  # blocks at least, then: as many on any number of threads, so that sums are the same
 
 Shares = list[list[Block]]  # what may run side by side, each of it in turn
@@ -25,36 +26,49 @@ class Cut:
 
     def __init__(self, plan: Plan, dtype: DType, last: bool, summed: bool, kind: str) -> None:
         self.plan, self.conv, self.size, self.last = plan, plan.conv, dtype.itemsize, last
-        self.ordered = summed and kind == "forward"  # no sum depends on the blocks
+        self.large = 2 * plan.conv.weight_count * self.size > BLOCK
+        # No sum depends on the blocks.
+        self.ordered = kind == "forward" and (summed or plan.unit)
+        self._last: tuple[tuple[int, ...], list[Block]] = (), []  # blocks, and what they are for
 
-    def blocks(self, items: Sequence[Array], parts: int = 0) -> list[Block]:
-        """parts: how many at least, else some for every thread."""
-        rows, outputs = self.rows(items, parts), self.plan.axes[0].outputs
-        return [
-            Block(item, first, min(first + rows, outputs))
-            for item in range(len(items))
-            for first in range(0, outputs, rows)
-        ]
+    def blocks(self, items: Sequence[Array], parts: int = 0, free: bool = False) -> list[Block]:
+        """parts: how many at least, else some for every thread. free: they need no memory."""
+        key = len(items), self._innermost(items), parts, free, threads()
+        known, blocks = self._last
+        if known != key:
+            rows, outputs = self.rows(items, parts, free), self.plan.axes[0].outputs
+            blocks = [
+                Block(item, first, min(first + rows, outputs))
+                for item in range(len(items))
+                for first in range(0, outputs, rows)
+            ]
+            self._last = key, blocks
+        return blocks
 
-    def together(self, blocks: list[Block]) -> list[Block]:
+    def together(self, blocks: list[Block], free: bool) -> list[Block]:
         """Some items at a time: small ones, that calls take long for, or those of large weights."""
         if len(blocks) < 2 * PARTS:
             return blocks
         whole, item = self.plan.axes[0].outputs, self._item
-        heavy = 2 * self.conv.weight_count * self.size > BLOCK
-        wanted = len(blocks) if heavy else TOGETHER // max(1, self.conv.macs)
-        many = max(1, min(wanted, BLOCK // (item * self.size), len(blocks) // PARTS))
+        wanted = len(blocks) if self.large else TOGETHER // max(1, self.conv.macs)
+        fit = wanted if free and not self.large else BLOCK // (item * self.size)
+        many = max(1, min(wanted, fit, len(blocks) // PARTS))
         return [
             Block(first, 0, whole, min(many, len(blocks) - first))
             for first in range(0, len(blocks), many)
         ]
 
-    def rows(self, items: Sequence[Array], parts: int = 0) -> int:
+    def rows(self, items: Sequence[Array], parts: int = 0, free: bool = False) -> int:
         """Rows of a block: what fits into the cache, and some for every thread."""
-        innermost = self._innermost(items)
-        # Other sums are to be the same on any number of threads.
-        parts = parts or (threads() if self.ordered else PARTS)
+        innermost, free = self._innermost(items), free and not self.large
+        if not parts:
+            # Other sums are to be the same on any number of threads.
+            parts = threads() if self.ordered else PARTS
+            if free:  # one thread is often later than the others
+                parts = max(parts, min(EACH * parts, self._work(items) // THREADED))
         parts = -(-parts // max(1, len(items))) if self._worth(items) else 1
+        if free:
+            return -(-self.plan.axes[0].outputs // parts)
         if self.plan.unit and not self.last and loops(self.conv.macs):
             return rows_of(self.plan, self.size, parts, innermost, 1, PLANE)
         return rows_of(self.plan, self.size, parts, innermost)
@@ -65,7 +79,10 @@ class Cut:
 
     def _worth(self, items: Sequence[Array]) -> bool:
         """Whether several threads pay."""
-        return self.conv.macs * len(items) * self._innermost(items) >= THREADED
+        return self._work(items) >= THREADED
+
+    def _work(self, items: Sequence[Array]) -> int:
+        return self.conv.macs * len(items) * self._innermost(items)
 
     def _innermost(self, items: Sequence[Array]) -> int:
         return 1 if self.last or not items else items[0].shape[-1]

@@ -111,13 +111,19 @@ class Direct(ReadInPlace, SideBySide):
 
     def _in_place(self, rows: range) -> tuple[Array, Array]:
         channels, stretches, terms, done = self.plan.conv.groups, [], [], 0
+        before_x, before_y = (
+            np.arange(self.form.items) * prod(shape[1:])
+            for shape in (self.plan.conv.input_shape, self.plan.conv.output_shape)
+        )
         for box in boxes(self.plan, rows):
             threes = _successive(box)
             some = slice(None, None, THREES if threes else 1)
             taps, reads = box.taps[some], box.reads[some]
             told = done, done + len(taps), box.input_step * channels, box.output_step
             inside = channels if threes else 0
-            columns = box.outputs, box.length, *told, box.inputs * channels, inside
+            outputs = np.add.outer(before_y, box.outputs).ravel()
+            inputs = np.add.outer(before_x, box.inputs).ravel() * channels
+            columns = outputs, box.length, *told, inputs, inside
             stretches.append(np.stack(np.broadcast_arrays(*columns), axis=1))
             terms.append(np.stack([taps, reads, 0 * taps]) * channels)
             done += len(taps)

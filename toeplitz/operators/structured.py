@@ -22,6 +22,7 @@ from toeplitz.operators.lanes import Lanes, Plan
 from toeplitz.operators.stage import Block, Form, Stage
 from toeplitz.operators.summed import DTYPES, InPlace, Summed, in_panels
 from toeplitz.results import aligned, result
+from toeplitz.threads import on_threads
 
 FEW = 8  # channels
 INNERMOST = 64  # items that lie innermost are taken so many at a time
@@ -118,9 +119,11 @@ class Structured:
         direct = self.direct or (self.in_place and not others)
         direct = direct and all(item.flags.c_contiguous for item in items)
         gaps = not all(item.flags.c_contiguous for item in outputs)
-        blocks = self.cut.blocks(items)
-        if self.summed and self.last and y.flags.c_contiguous and len(blocks) == len(items):
-            blocks = self.cut.together(blocks)
+        free = self.in_place and direct and not gaps
+        blocks = self.cut.blocks(items, free=free)
+        by_items = (free and self.plan.unit) or (self.summed and self.last)
+        if by_items and y.flags.c_contiguous and len(blocks) == len(items):
+            blocks = self.cut.together(blocks, free)
         self._run("forward", run, [single(blocks)], items, direct, gaps, past)
         return y
 
@@ -218,9 +221,9 @@ class Structured:
 
         count = self.cut.many(items)
         no_blas = self.summed or self.plan.unit
-        on_threads = blas.on_threads if no_blas else blas.side_by_side
+        run_all = on_threads if no_blas else blas.side_by_side
         for shares in phases:
-            on_threads(work, shares, count)
+            run_all(work, shares, count)
 
     def _stage(self, kind: str, form: Form, rows: int) -> Stage:
         """A stage that nobody works with: one kind of product may rely on what it left there."""

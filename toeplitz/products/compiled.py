@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from toeplitz import blas
 from toeplitz.arrays import Array
 from toeplitz.compiled import WORTH, loops
 from toeplitz.products.blocks import Blocks, Run
 from toeplitz.results import result
-from toeplitz.threads import split, threads
+from toeplitz.threads import on_threads, split, threads
 
 PARTS = 16, 12, 8, 4  # of the work, whatever the number of threads: sums are then the same
 WIDTH = 256  # bytes of a row of x that are multiplied at a time: whole lines, see results
@@ -69,7 +68,7 @@ class CompiledBlocks:
                     loop(like, (*of_matrix, *some), *told, many, room, *others)
 
         for parts in turns:
-            blas.on_threads(work, parts, threads())
+            on_threads(work, parts, threads())
 
     @property
     def _apart(self) -> tuple[int, int]:

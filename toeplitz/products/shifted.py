@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toeplitz import blas
 from toeplitz.arrays import Array
 from toeplitz.axis import Indices
 from toeplitz.compiled import THREES, WORTH, loops
 from toeplitz.products.blocks import Blocks
 from toeplitz.results import result
-from toeplitz.threads import slices, split, threads
+from toeplitz.threads import on_threads, slices, split, threads
 
 FEW = 4  # columns below which the plain product is as fast
 PARTS = 16  # of the work
@@ -80,7 +79,7 @@ class Shifted:
             parts = [(every[0], some) for some in split(every[1], PARTS)]
         else:
             parts = [(some, every[1]) for some in split(every[0], PARTS)]
-        blas.on_threads(work, parts, threads())
+        on_threads(work, parts, threads())
         return c
 
     @cached_property
