@@ -58,7 +58,7 @@ def test_sums_are_those_of_products_and_touch_nothing_else(dtype, sizes, terms, 
         np.array([[0, 0, 0, int(add)]]),
         np.array([[0, 0, 0, 0, terms, length, inner, inner, columns + 2]]),
         np.stack([np.arange(terms) * rows * inner, np.arange(terms) * inner * columns]),
-        sizes, (1, columns, 1), along,
+        sizes, (1, columns, 1), along, False,
     )  # fmt: skip
     assert np.array_equal(c, wanted)
 

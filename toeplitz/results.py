@@ -1,4 +1,4 @@
-"""Where a product is written: large ones go to memory past the caches, line by line."""
+"""Where a product is written: large ones go to memory past the caches."""
 
 from math import prod
 
@@ -7,13 +7,12 @@ import numpy as np
 from toeplitz.arrays import Array, DType
 
 LINE = 64  # bytes
-LARGE = 1 << 23  # bytes that no cache of a core holds
+LARGE = 1 << 24  # bytes that no cache of a core holds
 
 
 def result(shape: tuple[int, ...], dtype: DType, zero: bool = False) -> tuple[Array, bool]:
-    """An array, of zeros if wanted, and whether its rows are whole lines to be stored that way."""
-    size = prod(shape) * dtype.itemsize
-    if size < LARGE or shape[-1] * dtype.itemsize % LINE:
+    """An array, of zeros if wanted, and whether it had better be stored that way."""
+    if prod(shape) * dtype.itemsize < LARGE:
         return (np.zeros if zero else np.empty)(shape, dtype), False
     return aligned(shape, dtype, zero), True
 

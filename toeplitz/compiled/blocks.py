@@ -60,7 +60,7 @@ def forward(
     items' numbers in x (columns, N) and y (rows, N). places (n, 3): where the values of a block of
     so many rows begin, its first row and its width. apart: from row to row, in data and in y; in
     data 0 for the width. items: how many are meant, and N. room: for the rows that a block reads.
-    past: y is aligned, and stored past the caches.
+    past: y is stored past the caches.
     """
     (data, indices, x, y), size, (count, pitch) = arrays, like.itemsize, items
     wide, scratch = TALL * (BYTES // size), np.zeros(3, np.int64)
@@ -89,8 +89,8 @@ def backward(
 ) -> None:  # fmt: skip
     """x += blocks.T @ y, or x = if each of its rows is met once; see forward.
 
-    rows: numbers of the rows of a block, counted from the first. past: x is aligned, not added to,
-    and stored past the caches.
+    rows: numbers of the rows of a block, counted from the first. past: x is not added to, and
+    stored past the caches.
     """
     (data, indices, x, y), size, (count, pitch) = arrays, like.itemsize, items
     wide, scratch = TALL * (BYTES // size), np.zeros(3, np.int64)

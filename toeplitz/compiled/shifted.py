@@ -84,8 +84,8 @@ def shifted(
     it has THREES, which meet rows of b as far apart.
     terms (3, m): where a term's number stands in data, which row of b it meets, and the step in
     data from a row of c to the next. groups: all of it for the first to the last, each so many
-    steps in data, rows of b and rows of c behind the one before. past: c is aligned, and stored
-    past the caches.
+    steps in data, rows of b and rows of c behind the one before. past: c is stored past the
+    caches.
     """
     (data, b, c), size = arrays, like.itemsize
     wide, state = TALL * (BYTES // size), np.zeros(2, np.int64)

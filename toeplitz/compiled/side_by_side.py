@@ -50,7 +50,7 @@ def side_by_side(
     the terms (first, stop), step, q, numbers of x before, and numbers of weights from tap to tap of
     a term: 0 if it has one, else it has THREES, and the place of each is one step further. terms
     (3, m): numbers of weights before the tap, place, and 0. channels: how many c. past: y is
-    aligned, its channels are whole vectors, and it is best stored past the caches.
+    best stored past the caches.
     """
     size = like.itemsize
     wide, state = TALL * (BYTES // size), np.zeros(2, np.int64)

@@ -28,7 +28,7 @@ SHALLOW = 16  # the same for few rows, which read as much for less work
 @part
 def _turn(
     like: Array, a: int, b: int, c: int, turn: Array, parts: Array, terms: Array, sizes: Any,
-    steps: Any, along: int, state: Array,
+    steps: Any, along: int, state: Array, past: bool,
 ) -> None:  # fmt: skip
     """The sums of one turn: some numbers, some columns at a time, for all parts."""
     size, in_a, in_b = like.itemsize, terms[0].ctypes.data, terms[1].ctypes.data
@@ -37,7 +37,9 @@ def _turn(
     count = BYTES // size
     wide = (WIDE if along == 2 else TALL) * count
     depth = SHALLOW if along == 2 and rows < SHORT else DEPTH
-    for start in range(0, parts[0, 5] if along == 1 else inner, depth):
+    total = parts[0, 5] if along == 1 else inner
+    past = past and total <= depth  # what is added to had better be near
+    for start in range(0, total, depth):
         column, end = 0, parts[0, 5] if along == 2 else columns
         while column < end:
             some = min(wide, end - column)
@@ -53,11 +55,11 @@ def _turn(
                     (in_a + first, in_b + first, 0, stop - parts[i, 3]),
                     (
                         length if along == 0 else rows,
-                        min(depth, (length if along == 1 else inner) - start),
+                        min(depth, total - start),
                         some,
                     ),
                     (parts[i, 6], parts[i, 7], step_a, 0, step_b), (parts[i, 8], 0), nowhere,
-                    (0, int(turn[3] > 0 or start > 0)),
+                    (int(past), int(turn[3] > 0 or start > 0)),
                     SHORT if along == 2 else 0, 0,
                 )  # fmt: skip
             column += some
@@ -74,7 +76,7 @@ def panel(last: bool, size: int) -> int:
 @loop
 def sums(
     like: Array, a: int, b: int, c: int, turns: Array, parts: Array, terms: Array, sizes: Any,
-    steps: Any, along: int,
+    steps: Any, along: int, past: bool,
 ) -> None:  # fmt: skip
     """Sums of products of matrices in turn: c = or += the sum over some terms of a @ b.
 
@@ -83,11 +85,11 @@ def sums(
     a length, and steps of a from row to row of a tile and to the rows of the next, and of c from
     row to row. terms (2, n): places in a and b. sizes: rows, inner, columns, of which the one
     numbered `along` is the length of the part. steps: of a and b from number to number, and of b
-    from column to the columns of the next tile.
+    from column to the columns of the next tile. past: c is best stored past the caches.
     """
     state = np.array([a, 1])  # nothing is read ahead
     some = len(parts) if along == 0 else 1  # that meet the same b, part after part
     for i in range(0, len(parts), some):
         for j in range(len(turns)):
             one = parts[i : i + some]
-            _turn(like, a, b, c, turns[j], one, terms, sizes, steps, along, state)
+            _turn(like, a, b, c, turns[j], one, terms, sizes, steps, along, state, past)

@@ -69,8 +69,8 @@ def tiles_of(whole: Heights, partial: Heights, *made: type[Tile]) -> Callable[..
         inner, columns. steps: of a from row to row of a tile, to the rows of the next, and from
         number to number; of b from row to row and from number to number. rows_c: the step from row
         to row, and the address of their numbers, if they are listed. ahead: state, lines and jump.
-        how: past and add; see Given. tallest: rows of a tile at most, 0 for any. which: of the
-        kinds of tiles.
+        how: past and add; see Given. Only rows of whole lines are stored past the caches. tallest:
+        rows of a tile at most, 0 for any. which: of the kinds of tiles.
         """
         size, (rows, inner, columns) = like.itemsize, sizes
         near_a, row_a, step_a, row_b, step_b = steps
@@ -79,6 +79,7 @@ def tiles_of(whole: Heights, partial: Heights, *made: type[Tile]) -> Callable[..
         vectors = (columns + count - 1) // count
         last = columns - (vectors - 1) * count
         cut, row = int(last < count), 0
+        past = how[0] * int((c | size * row_c) % BYTES == 0)
         while row < rows:
             left = min(tallest if tallest else FAR, rows - row)
             at_a, at_b = a + size * row * row_a, b + size * row * row_b
@@ -87,7 +88,7 @@ def tiles_of(whole: Heights, partial: Heights, *made: type[Tile]) -> Callable[..
             tile(
                 like,
                 which * many + pick[cut, vectors, left],
-                (at_a, at_b, at_c, *terms, inner, row, *near, *ahead, *how, last),
+                (at_a, at_b, at_c, *terms, inner, row, *near, *ahead, past, how[1], last),
             )
             row += height[cut, vectors, left]
 

@@ -84,6 +84,8 @@ class Backward:
     def adjoint(self, g: Array, weights: list[Array], innermost: bool = False) -> Array:
         """T(w)ᴴ g, for batches as Structured has them."""
         shape = self.conv.input_shape
+        if len(self.parts) == 1 and self._everywhere:
+            return self.parts[0].products.forward(g, weights[0], innermost)
         if innermost:
             sizes: tuple[int, ...] = (*shape, g.shape[-1])
         else:

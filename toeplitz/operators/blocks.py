@@ -47,16 +47,14 @@ class Cut:
 
     def together(self, blocks: list[Block], free: bool) -> list[Block]:
         """Some items at a time: small ones, that calls take long for, or those of large weights."""
-        if len(blocks) < 2 * PARTS:
-            return blocks
-        whole, item = self.plan.axes[0].outputs, self._item
-        wanted = len(blocks) if self.large else TOGETHER // max(1, self.conv.macs)
-        fit = wanted if free and not self.large else BLOCK // (item * self.size)
-        many = max(1, min(wanted, fit, len(blocks) // PARTS))
-        return [
-            Block(first, 0, whole, min(many, len(blocks) - first))
-            for first in range(0, len(blocks), many)
-        ]
+        whole, count = self.plan.axes[0].outputs, len(blocks)
+        many = count if self.large else TOGETHER // max(1, self.conv.macs)
+        if self.large or not free:
+            many = min(many, BLOCK // (self._item * self.size))
+        # As many blocks for each thread, and not one alone: it may be late.
+        turns = max(2, -(-count // (threads() * max(1, many))))
+        many = -(-count // (threads() * turns))
+        return [Block(first, 0, whole, min(many, count - first)) for first in range(0, count, many)]
 
     def rows(self, items: Sequence[Array], parts: int = 0, free: bool = False) -> int:
         """Rows of a block: what fits into the cache, and some for every thread."""

@@ -25,6 +25,7 @@ from toeplitz.results import aligned, result
 from toeplitz.threads import on_threads
 
 FEW = 8  # channels
+WRITTEN = 256  # terms of an output up to which the time goes into storing it
 INNERMOST = 64  # items that lie innermost are taken so many at a time
 
 Run = Callable[[Stage, Block], None]
@@ -101,6 +102,7 @@ class Structured:
         y, past = out, False
         if y is None:
             y, past = result(self._shape(x, self.conv.output_shape, innermost), self.dtype)
+            past &= len(self.plan.taps) * self.plan.inner <= WRITTEN
         outputs = self._views(y, self.conv.output_shape, innermost)
 
         def run(stage: Stage, block: Block) -> None:

@@ -66,7 +66,8 @@ class Summed(Moved):
             turns = turns[some.start : some.stop].copy()
             turns[:, -1] = add
         compiled = loops(self.plan.conv.macs)
-        compiled.sums(self.like, *(address[name] for name in order), turns, *tables)
+        past = self.form.past and not self.by_sheet
+        compiled.sums(self.like, *(address[name] for name in order), turns, *tables, past)
 
     @property
     def _tables(self) -> tuple[str, Any]:
