@@ -14,7 +14,7 @@ import scipy.io
 import scipy.sparse
 
 import toeplitz
-from toeplitz import cli, export, machine, memory
+from toeplitz import advice, cli, export, machine, memory
 
 SETTINGS = ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS", "PYTHONSAFEPATH")
 
@@ -26,6 +26,7 @@ def plain(monkeypatch, tmp_path, tmp_path_factory):
     monkeypatch.setenv("TOEPLITZ_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setattr(machine, "rates", lambda: machine.EXAMPLE)
     monkeypatch.setenv("TOEPLITZ_NUM_THREADS", "2")
+    monkeypatch.setattr(advice, "loops", lambda _: True)  # with numba
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 
@@ -206,11 +207,12 @@ Conv((3, 32, 32), (10, 3, 5, 5), padding=((2, 2), (2, 2)))
 estimated for this machine, a product with 32 columns:
                    to build   a product
   csr                  2 ms        5 ms
+  conv.product         2 ms      600 µs
   bsr                  1 ms       20 ms
   dense               20 ms        7 ms
   operator                -        2 ms
-  many products  operator: csr would take 5.73 MB and a product 3x as long
-  one product    operator or a convolution library; a matrix is the wrong tool: csr 5x as long
+  many products  conv.product: 5.73 MB, built once; the operator takes 3x as long
+  one product    operator or a convolution library; a matrix is the wrong tool: 2x as long
 """,
     "toeplitz info --input 1x3 --weight 1x1x3 --transpose --stride 2 --dtype int64": """\
 ConvTranspose((1, 3), (1, 1, 3), stride=(2,))
@@ -232,6 +234,7 @@ ConvTranspose((1, 3), (1, 1, 3), stride=(2,))
 estimated for this machine, a product with 1 column:
                    to build   a product
   csr                200 µs        5 µs
+  conv.product       200 µs        5 µs
   bsr                200 µs        5 µs
   dense              200 µs        5 µs
   operator                -      200 µs

@@ -40,14 +40,17 @@ def small(way=WAYS[0], cores=3):
         (products, "loops", loops if way == "compiled" else lambda macs: None),
         (products, "RUN", never if way == "ranges" else 0),
         (products, "SHARED", 0),
+        (products, "RANGED", 0),
         (products, "LONG", 0),
         (blocks, "GATHERED", 6),
         (blocks, "SENT", 7),
         (blocks, "WIDTH", 16),
         (blocks, "ALONE", 4),
         (compiled, "WIDTH", 16),
+        (compiled, "THREADED", 0),
         (compiled, "PARTS", (5, 4, 3)),
         (shifted, "FEW", 0),
+        (shifted, "THREADED", 0),
         (results, "LARGE", 0),
     ):
         stack.enter_context(mock.patch.object(module, name, value))
@@ -161,20 +164,21 @@ def test_it_is_the_plain_product_at_a_size_at_which_it_is_used(conv, layout):
     T = conv.product(w, layout)
     x, g = (rng.integers(-4, 5, (size, 70)).astype(np.float32) for size in T.shape[::-1])
     assert T._ours(x)
-    assert T._ways.by_blocks == (conv.groups < 96)
     if loops(WORTH):
         assert all(T._ways.compiled.takes(70, back) for back in (False, True))
     check(T, x, g)
     check(T, x[:, ::2], np.asfortranarray(g))
     with mock.patch.object(products, "loops", return_value=None):
-        check(conv.product(w, layout), x, g)
+        T = conv.product(w, layout)
+        assert all(bool(T._ways.way(back, 70, x.dtype)) == (conv.groups < 96) for back in (0, 1))
+        check(T, x, g)
 
 
 def test_sums_do_not_depend_on_the_number_of_cores():
     conv = toeplitz.Conv((16, 20, 20), (32, 16, 3, 3), padding=1)
     rng = np.random.default_rng(0)
     T = conv.product(rng.standard_normal(conv.weight_shape))
-    x, g = (rng.standard_normal((size, 9)) for size in T.shape[::-1])
+    x, g = (rng.standard_normal((size, 16)) for size in T.shape[::-1])
     found = []
     for cores in (1, 2, 5, 16):
         with mock.patch.dict(os.environ, TOEPLITZ_NUM_THREADS=str(cores)):

@@ -4,18 +4,21 @@ from dataclasses import dataclass
 from math import floor, log10, prod
 
 from toeplitz import blas, memory
-from toeplitz.compiled import WORTH
+from toeplitz.compiled import WORTH, loops
 from toeplitz.cost import Cost
 from toeplitz.machine import Rates
 from toeplitz.memory import readable
 from toeplitz.operators.blocks import THREADED
 from toeplitz.operators.lanes import MULTIPLY, START
 from toeplitz.operators.size import by_blas, plan_of, workers
+from toeplitz.products import SMALL
 from toeplitz.threads import threads
 
 MANY = 100  # products that a matrix is built for, where it is built to be kept
 ALIKE = 2  # times that the estimate cannot tell apart: then the fewest bytes count
 WITHOUT_BLAS = 2  # entries of CSR that take as long as a multiply-add of integers
+BLOCKS = 2.5  # multiply-adds of BLAS that take as long as one by the blocks of conv.product
+ALONE = 7  # the same where blocks have one row, as those of depthwise layers
 BY_NUMPY = 10  # entries of CSR that take as long as a number that numpy moves or multiplies
 
 
@@ -35,10 +38,12 @@ class Route:
 
 @dataclass(frozen=True)
 class Advice:
-    """The routes "csr", "bsr", "dense" and "operator", the best for many products, and why.
+    """The routes to a product, the best for many products, and why.
 
-    batch: columns of a product. many, one: the best route to 100 products, to a single one;
-    None where nothing fits into memory.
+    routes: "csr", "bsr" and "dense" are those matrices with their own products, "product" is
+    conv.product(w), the same CSR with products of ours, "operator" is conv.operator(w). batch:
+    columns of a product. many, one: the best route to 100 products, to a single one; None where
+    nothing fits into memory.
     why: what speaks for `many`. once: the same for a single product. All times are estimates from
     a few rates of the machine: they tell milliseconds from seconds, not 3 from 5.
 
@@ -61,7 +66,7 @@ class Advice:
         for name, route in self.routes.items():
             built = "-" if name == "operator" else about(route.build)
             told = (built, about(route.product)) if route.fits else ("too large", "-")
-            rows.append((name, *told))
+            rows.append((_called(name), *told))
         table = [f"  {name:13}  {build:>10}  {product:>10}" for name, build, product in rows]
         columns = f"{self.batch} column{'s' if self.batch > 1 else ''}"
         return "\n".join(
@@ -81,13 +86,13 @@ def advise(cost: Cost, batch: int, rates: Rates) -> Advice:
     routes = {
         name: Route(*of(cost, batch, rates), size, free is None or size + both <= free)
         for name, of in ROUTES.items()
-        for size in (cost.bytes[name],)
+        for size in (cost.bytes["csr" if name == "product" else name],)
     }
     many, one = _best(routes, MANY), _best(routes, 1)
     if many is None or one is None:
         why = f"no route: x and y take {readable(both)}, {readable(free or 0)} are free"
         return Advice(batch, routes, many, one, why, why)
-    why = f"{many}: {_reason(cost, routes, many, free)}"
+    why = f"{_called(many)}: {_reason(cost, routes, many, free)}"
     return Advice(batch, routes, many, one, why, _once(routes, one))
 
 
@@ -97,6 +102,11 @@ def _best(routes: dict[str, Route], products: int) -> str | None:
     least = min((route.total(products) for route in possible.values()), default=0.0)
     alike = [name for name in possible if routes[name].total(products) <= ALIKE * least]
     return min(alike, key=lambda name: routes[name].bytes, default=None)
+
+
+def _called(name: str) -> str:
+    """A route as it is told."""
+    return "conv.product" if name == "product" else name
 
 
 def _matrices(routes: dict[str, Route]) -> dict[str, Route]:
@@ -112,7 +122,7 @@ def _reason(cost: Cost, routes: dict[str, Route], many: str, free: int | None) -
             return f"no matrix fits: {readable(least)} at least, {readable(free or 0)} are free"
         ratio = routes[rival].product / routes[many].product
         longer = f"a product {times(ratio)} as long" if ratio > ALIKE else "be about as fast"
-        return f"{rival} would take {readable(routes[rival].bytes)} and {longer}"
+        return f"{_called(rival)} would take {readable(routes[rival].bytes)} and {longer}"
     if many == "dense":
         filled = cost.nnz / max(1, prod(cost.shape))
         if filled >= 0.5:
@@ -127,13 +137,14 @@ def _reason(cost: Cost, routes: dict[str, Route], many: str, free: int | None) -
 def _once(routes: dict[str, Route], one: str) -> str:
     rival = _best(_matrices(routes), 1)
     if one != "operator":
-        return f"{one} or a convolution library: {about(routes[one].total(1))} with its building"
+        built = f"{about(routes[one].total(1))} with its building"
+        return f"{_called(one)} or a convolution library: {built}"
     said = "operator or a convolution library"
     if rival is None:
         return f"{said}; a matrix is the wrong tool"
     ratio = routes[rival].total(1) / routes[one].total(1)
     if ratio > ALIKE:
-        return f"{said}; a matrix is the wrong tool: {rival} {times(ratio)} as long"
+        return f"{said}; a matrix is the wrong tool: {times(ratio)} as long"
     return f"{said}; a matrix would not pay"
 
 
@@ -146,6 +157,18 @@ def _csr(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     size = cost.bytes["csr"]
     product = max(size * rates.byte, cost.nnz * batch * rates.csr * _value(cost))
     return rates.start + size * rates.written, rates.call + product
+
+
+def _product(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
+    conv = cost.geometry
+    build, plain = _csr(cost, batch, rates)
+    compiled = cost.dtype.char in "fd" and loops(WORTH)
+    if cost.nnz * batch <= SMALL or not compiled:  # then it is not much faster
+        return build, plain
+    work = ALONE if conv.out_channels == conv.groups else BLOCKS
+    values = cost.bytes["csr"] * rates.byte
+    product = max(values, cost.nnz * batch * work * rates.multiply * _value(cost))
+    return build, rates.start + product / threads()
 
 
 def _bsr(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
@@ -189,7 +212,7 @@ def _operator(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     return 0.0, rates.start + batch * (rates.item + work / workers(conv, batch))
 
 
-ROUTES = {"csr": _csr, "bsr": _bsr, "dense": _dense, "operator": _operator}
+ROUTES = {"csr": _csr, "product": _product, "bsr": _bsr, "dense": _dense, "operator": _operator}
 
 
 def about(seconds: float) -> str:

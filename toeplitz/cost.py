@@ -71,10 +71,11 @@ class Cost:
     def advice(self, batch: int = 1, rates: "Rates | None" = None) -> "Advice":
         """Which route to products with (inputs, batch) arrays is the right one, and why.
 
-        Seconds to build and for one product by "csr", "bsr", "dense" and "operator", estimated
-        from a few rates of this machine. The first time they are measured (about 0.3 s) and kept
-        in the user's cache folder; rates: others instead (`toeplitz.machine.Rates`). Where
-        only outputs are wanted a convolution library does as well, and needs no matrix.
+        Seconds to build and for one product by "csr", "product" (which is conv.product), "bsr",
+        "dense" and "operator", estimated from a few rates of this machine. The first time they are
+        measured (about 0.3 s) and kept in the user's cache folder; rates: others instead
+        (`toeplitz.machine.Rates`). Where only outputs are wanted a convolution library does as
+        well, and needs no matrix.
 
         Errors: TypeError, ValueError for a batch that is no integer of at least 1.
 
@@ -85,6 +86,7 @@ class Cost:
         estimated for this machine, a product with 1 column:
                            to build   a product
           csr                400 µs       30 µs
+          conv.product       400 µs       30 µs
           bsr                300 µs      100 µs
           dense                2 ms      900 µs
           operator                -      200 µs

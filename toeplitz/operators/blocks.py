@@ -26,7 +26,8 @@ class Cut:
 
     def __init__(self, plan: Plan, dtype: DType, last: bool, summed: bool, kind: str) -> None:
         self.plan, self.conv, self.size, self.last = plan, plan.conv, dtype.itemsize, last
-        self.large = 2 * plan.conv.weight_count * self.size > BLOCK
+        weights = plan.conv.weight_count * self.size
+        self.light, self.large = 4 * weights <= BLOCK, 2 * weights > BLOCK
         # No sum depends on the blocks.
         self.ordered = kind == "forward" and (summed or plan.unit)
         self._last: tuple[tuple[int, ...], list[Block]] = (), []  # blocks, and what they are for
@@ -49,7 +50,7 @@ class Cut:
         """Some items at a time: small ones, that calls take long for, or those of large weights."""
         whole, count = self.plan.axes[0].outputs, len(blocks)
         many = count if self.large else TOGETHER // max(1, self.conv.macs)
-        if self.large or not free:
+        if not free:
             many = min(many, BLOCK // (self._item * self.size))
         # As many blocks for each thread, and not one alone: it may be late.
         turns = max(2, -(-count // (threads() * max(1, many))))
@@ -58,7 +59,7 @@ class Cut:
 
     def rows(self, items: Sequence[Array], parts: int = 0, free: bool = False) -> int:
         """Rows of a block: what fits into the cache, and some for every thread."""
-        innermost, free = self._innermost(items), free and not self.large
+        innermost = self._innermost(items)
         if not parts:
             # Other sums are to be the same on any number of threads.
             parts = threads() if self.ordered else PARTS

@@ -121,7 +121,7 @@ class Structured:
         direct = self.direct or (self.in_place and not others)
         direct = direct and all(item.flags.c_contiguous for item in items)
         gaps = not all(item.flags.c_contiguous for item in outputs)
-        free = self.in_place and direct and not gaps
+        free = self.in_place and direct and not gaps and self.cut.light
         blocks = self.cut.blocks(items, free=free)
         by_items = (free and self.plan.unit) or (self.summed and self.last)
         if by_items and y.flags.c_contiguous and len(blocks) == len(items):

@@ -10,14 +10,17 @@ from toeplitz import sparse
 from toeplitz.arrays import Array, DType, columns, namespace
 from toeplitz.compiled import WORTH, loops
 from toeplitz.matrices import Matrices
-from toeplitz.products.blocks import Backward, Blocks, Forward
+from toeplitz.products.blocks import Blocks, ByBlas
 from toeplitz.products.compiled import CompiledBlocks
 from toeplitz.products.ranges import Ranges
 from toeplitz.products.shifted import Shifted
 from toeplitz.sparse import Sparse
 
 SMALL = 1 << 20  # multiply-adds below which the plain product is as fast
-RUN = 1 << 11  # entries in a run of positions, on average, from which its steps in Python pay
+# The plain product takes as long as so many columns for an entry, and one more for each column.
+READ = 6
+RUN = 1 << 20  # such columns times entries of a run of positions from which its steps in Python pay
+RANGED = 1 << 25  # the same for all entries, from which ranges of rows pay
 SHARED = 32  # entries in a block from which BLAS pays
 LONG = 64  # entries in a row from which ranges of rows pay: below, writing the result takes longest
 
@@ -85,17 +88,10 @@ class Product:
         if not self._ours(x):
             return self.matrix @ x
         wide = x[:, None] if x.ndim == 1 else x
-        ways = self._ways
-        same = np.result_type(self.dtype, x.dtype) == self.dtype
-        way = ways.way(self._transposed, wide.shape[1]) if same else None
-        if way is not None:
-            y = way(wide.astype(self.dtype, copy=False))
-        elif not (ways.by_blocks or ways.long):
+        way = self._ways.way(self._transposed, wide.shape[1], x.dtype)
+        if way is None:
             return self.matrix @ x
-        elif self._transposed:
-            y = ways.ranges.backward(wide)
-        else:
-            y = ways.ranges.forward(wide)
+        y = way(wide)
         return y[:, 0] if x.ndim == 1 else y
 
     # numpy leaves x @ product to __rmatmul__ instead of making an array of the product.
@@ -135,26 +131,31 @@ class Ways:
     def __init__(self, blocks: Blocks) -> None:
         self.blocks = blocks
 
-    @cached_property
-    def by_blocks(self) -> bool:
-        """Whether the blocks are of a kind that BLAS multiplies, and large enough to pay."""
-        blocks = self.blocks
-        entries = blocks.matrix.nnz
-        return (
-            blocks.matrix.dtype.char in "fd"
-            and blocks.height > 1
-            and entries >= SHARED * blocks.positions * blocks.groups
-            and entries >= RUN * len(blocks.runs())
-        )
-
-    def way(self, transposed: bool, items: int) -> Callable[[Array], Array] | None:
-        """The fastest product by blocks with so many columns, if there is one."""
-        compiled = self.compiled
-        if compiled and compiled.takes(items, transposed):
-            return compiled.backward if transposed else compiled.forward
-        if self.by_blocks:
-            return self.backward if transposed else self.forward
+    def way(self, transposed: bool, items: int, dtype: DType) -> Callable[[Array], Array] | None:
+        """The fastest product with so many columns of a dtype, if it is not the plain one."""
+        way: Any = None
+        own = self.blocks.matrix.dtype
+        if np.result_type(own, dtype) == own:
+            if self.compiled and self.compiled.takes(items, transposed):
+                way = self.compiled
+            elif self._by_blocks and self._work(items) >= RUN * len(self.blocks.runs()):
+                way = self.by_blas
+            if way is not None:
+                run = way.backward if transposed else way.forward
+                return lambda x: run(x.astype(own, copy=False))
+        if self._long and self._work(items) >= RANGED:
+            return self.ranges.backward if transposed else self.ranges.forward
         return None
+
+    def _work(self, items: int) -> int:
+        return int(self.blocks.matrix.nnz) * (READ + items)
+
+    @cached_property
+    def _by_blocks(self) -> bool:
+        """Whether the blocks are of a kind that BLAS multiplies, and large enough to pay."""
+        blocks, entries = self.blocks, self.blocks.matrix.nnz
+        of_blas = blocks.matrix.dtype.char in "fd" and blocks.height > 1
+        return of_blas and bool(entries >= SHARED * blocks.positions * blocks.groups)
 
     @cached_property
     def compiled(self) -> CompiledBlocks | Shifted | None:
@@ -165,18 +166,14 @@ class Ways:
         return Shifted(blocks) if blocks.height == 1 else CompiledBlocks(blocks)
 
     @property
-    def long(self) -> bool:
+    def _long(self) -> bool:
         """Whether the rows are long enough for ranges of them."""
         matrix = self.blocks.matrix
         return bool(matrix.nnz >= LONG * matrix.shape[0])
 
     @cached_property
-    def forward(self) -> Forward:
-        return Forward(self.blocks)
-
-    @cached_property
-    def backward(self) -> Backward:
-        return Backward(self.blocks)
+    def by_blas(self) -> ByBlas:
+        return ByBlas(self.blocks)
 
     @cached_property
     def ranges(self) -> Ranges:

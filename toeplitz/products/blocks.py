@@ -9,7 +9,7 @@ read where they stand; nothing is stored beside the matrix.
 
 import threading
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
@@ -255,6 +255,21 @@ class Backward:
                     np.matmul(values[:, :, part], upstream, out=target[:, :, part])
         added = scatter.add @ sent.reshape(scatter.add.shape[1], -1)
         return blocks.pixels(added.reshape(-1, items))
+
+
+class ByBlas:
+    """Both products, each prepared when it is first asked for."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self.blocks = blocks
+
+    @cached_property
+    def forward(self) -> Forward:
+        return Forward(self.blocks)
+
+    @cached_property
+    def backward(self) -> Backward:
+        return Backward(self.blocks)
 
 
 def _segments(spots: Indices) -> list[tuple[Any, slice]]:

@@ -14,6 +14,7 @@ from toeplitz.results import result
 from toeplitz.threads import on_threads, split, threads
 
 PARTS = 16, 12, 8, 4  # of the work, whatever the number of threads: sums are then the same
+THREADED = 1 << 24  # multiply-adds from which threads pay
 WIDTH = 256  # bytes of a row of x that are multiplied at a time: whole lines, see results
 
 # Some blocks (n, 3): where their values begin, their first rows and their widths.
@@ -26,6 +27,7 @@ class CompiledBlocks:
     def __init__(self, blocks: Blocks) -> None:
         self.blocks = blocks
         self.runs = blocks.runs()
+        self._wholes: dict[str, list[list[Part]]] = {}
 
     def takes(self, _items: int, transposed: bool) -> bool:
         """Whether there is anything to multiply, in parts that can go side by side."""
@@ -67,8 +69,15 @@ class CompiledBlocks:
                     many = min(most, items - first), items
                     loop(like, (*of_matrix, *some), *told, many, room, *others)
 
-        for parts in turns:
-            on_threads(work, parts, threads())
+        many = threads() if matrix.nnz * items >= THREADED else 1
+        for parts in turns if many > 1 else self._whole(kind, turns):
+            on_threads(work, parts, many)
+
+    def _whole(self, kind: str, turns: list[list[Part]]) -> list[list[Part]]:
+        """The same in one part for each turn."""
+        if kind not in self._wholes:
+            self._wholes[kind] = [[np.concatenate(parts)] for parts in turns]
+        return self._wholes[kind]
 
     @property
     def _apart(self) -> tuple[int, int]:

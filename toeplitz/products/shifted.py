@@ -21,6 +21,7 @@ from toeplitz.threads import on_threads, slices, split, threads
 
 FEW = 4  # columns below which the plain product is as fast
 PARTS = 16  # of the work
+THREADED = 1 << 22  # multiply-adds from which threads pay
 SOME = 16  # groups that are gone through at a time
 
 
@@ -75,11 +76,13 @@ class Shifted:
                 )  # fmt: skip
 
         every = range(len(table.stretches)), range(groups)
+        many = threads() if matrix.nnz * b.shape[1] >= THREADED else 1
+        parts = PARTS if many > 1 else 1
         if groups >= PARTS:
-            parts = [(every[0], some) for some in split(every[1], PARTS)]
+            pieces = [(every[0], some) for some in split(every[1], parts)]
         else:
-            parts = [(some, every[1]) for some in split(every[0], PARTS)]
-        on_threads(work, parts, threads())
+            pieces = [(some, every[1]) for some in split(every[0], parts)]
+        on_threads(work, pieces, many)
         return c
 
     @cached_property
