@@ -210,10 +210,17 @@ def test_the_product_of_a_large_matrix_is_counted_in_multiply_adds_of_every_core
     assert times(cost, 32, "multiply")["product"] == (0, 7 * cost.nnz * 32 / 2)
 
 
-def test_without_loops_the_product_is_told_as_the_plain_one(monkeypatch):
+def test_without_loops_blas_multiplies_large_blocks_and_shares_the_work_less_well(monkeypatch):
+    before = times(WIDE.cost(), 32, "multiply")["operator"][1]
     monkeypatch.setattr(advice, "loops", lambda _: None)
-    for step in STEPS:
-        told = times(WIDE.cost(), 32, step)
+    cost = WIDE.cost()
+    told = times(cost, 32, "multiply")
+    assert told["product"] == (0, 6 * cost.nnz * 32 / 2)
+    assert told["operator"][1] == pytest.approx(before * 2 / 1.5)
+    small = Conv((3, 32, 32), (10, 3, 5, 5), padding=2)
+    depthwise = Conv((64, 56, 56), (64, 1, 3, 3), padding=1, groups=64)
+    for layer, step in ((a, b) for a in (small, depthwise) for b in STEPS):
+        told = times(layer.cost(), 8, step)
         assert told["product"] == told["csr"]
 
 
@@ -246,7 +253,7 @@ estimated for this machine, a product with 32 columns:
   dense           too large           -
   operator                -       30 ms
   many products  operator: conv.product would take 904 MB and be about as fast
-  one product    operator or a convolution library; a matrix is the wrong tool: 10x as long"""),
+  one product    operator or a convolution library; a matrix is the wrong tool: 10x the time"""),
     "nine taps": (SMALL.cost(), 1, """\
 estimated for this machine, a product with 1 column:
                    to build   a product
@@ -298,7 +305,7 @@ REASONS = [
      "operator or a convolution library; a matrix would not pay"),
     (ConvTranspose((16, 16, 16), (16, 8, 4, 4), 2, 1).cost(), 8,
      "operator: conv.product would take 3.97 MB and be about as fast",
-     "operator or a convolution library; a matrix is the wrong tool: 6x as long"),
+     "operator or a convolution library; a matrix is the wrong tool: 6x the time"),
 ]  # fmt: skip
 
 

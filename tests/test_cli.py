@@ -212,7 +212,7 @@ estimated for this machine, a product with 32 columns:
   dense               20 ms        7 ms
   operator                -        2 ms
   many products  conv.product: 5.73 MB, built once; the operator takes 3x as long
-  one product    operator or a convolution library; a matrix is the wrong tool: 2x as long
+  one product    operator or a convolution library; a matrix is the wrong tool: 2x the time
 """,
     "toeplitz info --input 1x3 --weight 1x1x3 --transpose --stride 2 --dtype int64": """\
 ConvTranspose((1, 3), (1, 1, 3), stride=(2,))

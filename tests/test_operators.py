@@ -261,5 +261,7 @@ def test_a_transpose_of_real_weights_takes_complex_numbers(layout):
     T, operator = conv.matrix(w, layout=layout), conv.operator(w, layout)
     g = numbers((T.shape[0], 2), 1, "complex128")
     for back in (operator.T, operator.H):
+        with pytest.raises(ValueError, match=r"^x must have shape \(\d+,\) or .*: pass x\.ravel"):
+            back @ g[:, :1].reshape(3, -1)
         assert np.array_equal(back @ g, T.T @ g)
         assert np.array_equal(back.T @ (x := numbers((T.shape[1],), 2, "float64")), T @ x)

@@ -197,8 +197,13 @@ def test_what_is_no_plain_array_is_left_to_the_matrix():
         assert isinstance(T @ scipy.sparse.eye_array(4), scipy.sparse.sparray)
         with pytest.raises(ValueError, match=r"x must have shape \(4,\) or \(4, N\), got \(3,\)$"):
             T @ np.ones(3)
-        with pytest.raises(ValueError, match="Scalar operands are not allowed"):
-            T @ np.float64(1)
+        wanted = r"shape \(4,\) or \(4, N\), got"
+        for number in (2, 1.5, np.float64(1), np.array(3)):
+            with pytest.raises(ValueError, match=rf"^x must have {wanted} the number .*\d\)?$"):
+                T @ number
+        for nothing in ("abc", None):
+            with pytest.raises(TypeError, match=f"^x must be an array of {wanted} {nothing!r}$"):
+                T @ nothing
     with pytest.raises(ValueError, match="the weight shape"):
         conv.product(np.ones(3))
     with pytest.raises(ValueError, match="layout"):

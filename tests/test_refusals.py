@@ -82,6 +82,11 @@ SHAPES = [
     ((X, (1, 1, 0)), ValueError, "weight_shape must have sizes of at least 1, got (1, 1, 0)"),
     ((X, (0, 1, 3)), ValueError, "weight_shape must have sizes of at least 1, got (0, 1, 3)"),
     ((X, (1, 1, -3)), ValueError, "weight_shape must be at least 0, got -3 in (1, 1, -3)"),
+    (
+        (np.ones((3, 4, 5)), W),
+        TypeError,
+        "input_shape must hold integers, got arrays of shape (4, 5): pass the shape, not the array",
+    ),
     ((X, (1, 1, 2.5)), TypeError, "weight_shape must hold integers, got 2.5 in (1, 1, 2.5)"),
     ((X, (1, 1, NAN)), TypeError, "weight_shape must hold integers, got nan in (1, 1, nan)"),
     ((X, (1, 1, True)), TypeError, "weight_shape must hold integers, got True in (1, 1, True)"),

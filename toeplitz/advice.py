@@ -11,13 +11,15 @@ from toeplitz.memory import readable
 from toeplitz.operators.blocks import THREADED
 from toeplitz.operators.lanes import MULTIPLY, START
 from toeplitz.operators.size import by_blas, plan_of, workers
-from toeplitz.products import SMALL
+from toeplitz.products import READ, RUN, SMALL
 from toeplitz.threads import threads
 
 MANY = 100  # products that a matrix is built for, where it is built to be kept
 ALIKE = 2  # times that the estimate cannot tell apart: then the fewest bytes count
 WITHOUT_BLAS = 2  # entries of CSR that take as long as a multiply-add of integers
 BLOCKS = 2.5  # multiply-adds of BLAS that take as long as one by the blocks of conv.product
+GATHERED = 6  # the same without compiled loops: BLAS multiplies what is gathered before
+LINE_RUNS = 3  # runs of alike positions along a line: two borders, and what lies between
 ALONE = 7  # the same where blocks have one row, as those of depthwise layers
 BY_NUMPY = 10  # entries of CSR that take as long as a number that numpy moves or multiplies
 
@@ -144,7 +146,7 @@ def _once(routes: dict[str, Route], one: str) -> str:
         return f"{said}; a matrix is the wrong tool"
     ratio = routes[rival].total(1) / routes[one].total(1)
     if ratio > ALIKE:
-        return f"{said}; a matrix is the wrong tool: {times(ratio)} as long"
+        return f"{said}; a matrix is the wrong tool: {times(ratio)} the time"
     return f"{said}; a matrix would not pay"
 
 
@@ -162,10 +164,12 @@ def _csr(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
 def _product(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     conv = cost.geometry
     build, plain = _csr(cost, batch, rates)
-    compiled = cost.dtype.char in "fd" and loops(WORTH)
-    if cost.nnz * batch <= SMALL or not compiled:  # then it is not much faster
+    compiled, alone = loops(WORTH), conv.out_channels == conv.groups
+    lines = LINE_RUNS * prod(conv.output_shape[1:-1])
+    by_blas = not alone and cost.nnz * (READ + batch) >= RUN * lines
+    if cost.dtype.char not in "fd" or cost.nnz * batch <= SMALL or not (compiled or by_blas):
         return build, plain
-    work = ALONE if conv.out_channels == conv.groups else BLOCKS
+    work = (ALONE if alone else BLOCKS) if compiled else GATHERED
     values = cost.bytes["csr"] * rates.byte
     product = max(values, cost.nnz * batch * work * rates.multiply * _value(cost))
     return build, rates.start + product / threads()
@@ -209,7 +213,10 @@ def _operator(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     else:
         nanoseconds = positions * conv.groups * plan.nanoseconds(1)
         work = nanoseconds / MULTIPLY * rates.multiply * value
-    return 0.0, rates.start + batch * (rates.item + work / workers(conv, batch))
+    cores = float(workers(conv, batch))
+    if not loops(WORTH):
+        cores = (1 + cores) / 2  # its blocks are small, and each is called for
+    return 0.0, rates.start + batch * (rates.item + work / cores)
 
 
 ROUTES = {"csr": _csr, "product": _product, "bsr": _bsr, "dense": _dense, "operator": _operator}

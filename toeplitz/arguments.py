@@ -37,7 +37,10 @@ def integers(name: str, entries: tuple[Any, ...], minimum: int | None = None) ->
         try:
             result.append(integer(name, entry, minimum))
         except TypeError:
-            raise TypeError(f"{name} must hold integers, got {entry!r} in {entries}") from None
+            got = f"{entry!r} in {entries}"
+            if getattr(entry, "shape", ()):
+                got = f"arrays of shape {entry.shape}: pass the shape, not the array"
+            raise TypeError(f"{name} must hold integers, got {got}") from None
         except ValueError as error:
             raise ValueError(f"{error} in {entries}") from None
     return tuple(result)

@@ -146,7 +146,10 @@ def shaped(name: str, array: Array, expected: tuple[int, ...], meaning: str) -> 
 
 
 def columns(name: str, array: Any, rows: int) -> None:
-    """Refuse an array that is not (rows,) or (rows, N), or of text; what is no array may pass."""
+    """Refuse an array that is not (rows,) or (rows, N), text and None; other objects may pass."""
+    wanted = f"({rows},) or ({rows}, N)"
+    if array is None or isinstance(array, str | bytes):
+        raise TypeError(f"{name} must be an array of shape {wanted}, got {array!r}")
     if not isinstance(array, np.ndarray) and not _on_device(array):
         return
     if array.dtype.kind in "UST":
@@ -159,7 +162,7 @@ def columns(name: str, array: Any, rows: int) -> None:
         repair = f": pass {name}.ravel()"
     elif rows and len(shape) > 1 and prod(shape[1:]) == rows:
         repair = f": items are columns, {name}.reshape(-1, {rows}).T"
-    raise ValueError(f"{name} must have shape ({rows},) or ({rows}, N), got {shape}{repair}")
+    raise ValueError(f"{name} must have shape {wanted}, got {shape}{repair}")
 
 
 def batched(name: str, array: Array, item: tuple[int, ...]) -> Array:

@@ -64,6 +64,9 @@ def _linear(library: str) -> Any:
                 return self.product.adjoint_times(g)
             return super()._rmatmat(g)
 
+        def _adjoint(self) -> Any:
+            return Operator(self.shape[::-1], self.dtype, _Turned(self.product))
+
         def _transpose(self) -> Any:
             # scipy's own conjugates, which copies real numbers twice.
             return super()._transpose() if self.dtype.kind == "c" else self._adjoint()
@@ -75,7 +78,10 @@ def _linear(library: str) -> Any:
             return super().dot(x)
 
         def __matmul__(self, x: Any) -> Any:
-            return self.dot(x) if type(x) is np.ndarray else super().__matmul__(x)
+            if type(x) is np.ndarray:
+                return self.dot(x)
+            columns("x", x, self.shape[1])
+            return super().__matmul__(x)
 
     return Operator
 
@@ -161,6 +167,14 @@ class _Forward:
     @cached_property
     def _taps(self) -> Taps:
         return Taps(self.conv, self.w)
+
+
+class _Turned:
+    """The products of another kind, one for the other."""
+
+    def __init__(self, product: Any) -> None:
+        self.wide = product.wide
+        self.times, self.adjoint_times = product.adjoint_times, product.times
 
 
 class _Unfolded:

@@ -85,6 +85,9 @@ class Product:
 
     def __matmul__(self, x: Any) -> Array:
         columns("x", x, self.shape[1])
+        if np.isscalar(x) or (isinstance(x, np.ndarray) and x.ndim == 0):
+            n = self.shape[1]
+            raise ValueError(f"x must have shape ({n},) or ({n}, N), got the number {x!r}")
         if not self._ours(x):
             return self.matrix @ x
         wide = x[:, None] if x.ndim == 1 else x
