@@ -6,7 +6,7 @@ from math import floor, log10, prod
 from toeplitz import blas, memory
 from toeplitz.compiled import WORTH, loops
 from toeplitz.cost import Cost
-from toeplitz.machine import Rates
+from toeplitz.machine import WIDE, Rates
 from toeplitz.memory import readable
 from toeplitz.operators.blocks import THREADED
 from toeplitz.operators.lanes import MULTIPLY, START
@@ -155,9 +155,14 @@ def _value(cost: Cost) -> float:
     return cost.dtype.itemsize / 4
 
 
+def _columns(batch: int) -> float:
+    """Columns of a wide product that take as long in CSR as so many: each entry is read as well."""
+    return (READ + batch) * WIDE / (READ + WIDE)
+
+
 def _csr(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     size = cost.bytes["csr"]
-    product = max(size * rates.byte, cost.nnz * batch * rates.csr * _value(cost))
+    product = max(size * rates.byte, cost.nnz * _columns(batch) * rates.csr * _value(cost))
     return rates.start + size * rates.written, rates.call + product
 
 
@@ -180,7 +185,7 @@ def _bsr(cost: Cost, batch: int, rates: Rates) -> tuple[float, float]:
     width = conv.weight_shape[1]
     rate = rates.block * (1 + START / max(1, width))
     if width * conv.out_channels == conv.groups:  # blocks of one entry: CSR in disguise
-        rate = rates.csr * _value(cost)
+        rate = rates.csr * _value(cost) * _columns(batch) / batch
     product = max(size * rates.byte, cost.nnz * batch * rate)
     return rates.start + size * rates.written, rates.call + product
 

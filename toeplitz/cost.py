@@ -85,14 +85,14 @@ class Cost:
         >>> print(conv.cost().advice(rates=EXAMPLE))
         estimated for this machine, a product with 1 column:
                            to build   a product
-          csr                400 µs       30 µs
-          conv.product       400 µs       30 µs
+          csr                400 µs       60 µs
+          conv.product       400 µs       60 µs
           bsr                300 µs      100 µs
           dense                2 ms      900 µs
           operator                -      200 µs
-          many products  csr: 411 kB, built once; the operator takes 9x as long
+          many products  bsr: 222 kB in layout channels_last, built once; the operator takes 2x as long
           one product    operator or a convolution library; a matrix would not pay
-        """
+        """  # noqa: E501  # the line that is printed
         from toeplitz import advice, machine  # which import Conv, and that us
 
         batch = integer("batch", batch, 1)

@@ -25,6 +25,7 @@ from toeplitz.operators.lanes import START
 from toeplitz.threads import threads
 
 VARIABLE = "TOEPLITZ_CACHE_DIR"
+WIDE = 32  # columns of a product by which rates are measured
 TURNS = 3  # the best counts: other work on the machine only ever adds
 
 
@@ -34,8 +35,8 @@ class Rates:
 
     call: a product with a tiny sparse matrix. start: one with a tiny operator, or to write a tiny
     matrix. item: each further item of an operator. byte: to read one, far from the cache. written:
-    a byte of a new matrix. csr: an entry of CSR times a number. block: an entry of a large BSR
-    block times a number. multiply: a multiply-add in BLAS. number: one multiply-add of a
+    a byte of a new matrix. csr: an entry of CSR times a number of a wide product. block: the same
+    of a large block of BSR. multiply: a multiply-add in BLAS. number: one multiply-add of a
     depthwise operator, which has no BLAS.
     """
 
@@ -81,7 +82,7 @@ def measured() -> Rates:
     call = _product(tiny.matrix(_weights(tiny)), 1)
     start = _product(tiny.operator(_weights(tiny)), 1)
     item = max(_product(tiny.operator(_weights(tiny)), 17) - start, 0) / 16
-    nnz, columns = dense.cost().nnz, 32
+    nnz, columns = dense.cost().nnz, WIDE
     csr = dense.matrix(_weights(dense))
     bsr = dense.matrix(_weights(dense), "bsr", "channels_last")
     w = _weights(deep)
