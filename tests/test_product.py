@@ -174,6 +174,14 @@ def test_it_is_the_plain_product_at_a_size_at_which_it_is_used(conv, layout):
         check(T, x, g)
 
 
+def test_the_transpose_of_a_matrix_that_is_one_part_has_one_turn():
+    """Every output reads every input, so none can be added to beside another."""
+    conv = toeplitz.Conv((2, 3), (2, 2, 3))
+    with small(cores=1):
+        T = conv.product(np.arange(12.0).reshape(conv.weight_shape))
+        check(T, np.eye(6)[:, :5], np.eye(2))
+
+
 def test_sums_do_not_depend_on_the_number_of_cores():
     conv = toeplitz.Conv((16, 20, 20), (32, 16, 3, 3), padding=1)
     rng = np.random.default_rng(0)

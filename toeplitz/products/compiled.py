@@ -76,7 +76,7 @@ class CompiledBlocks:
     def _whole(self, kind: str, turns: list[list[Part]]) -> list[list[Part]]:
         """The same in one part for each turn."""
         if kind not in self._wholes:
-            self._wholes[kind] = [[np.concatenate(parts)] for parts in turns]
+            self._wholes[kind] = [[np.concatenate(parts)] for parts in turns if parts]
         return self._wholes[kind]
 
     @property
